@@ -1,0 +1,55 @@
+# Two commands matter: `make demo` and `make test`. Each sets up all it needs in .venv
+# (uv when it is there, else pip); neither needs Docker or root.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TESTS ?= tests
+.DEFAULT_GOAL := help
+
+help: ## what there is to make
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Switchboard needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 ...")'
+	@echo "Setting up $(VENV) (first time only) …"
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" $(VENV) && \
+	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'; \
+	else \
+	  $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
+	fi
+	@touch $@
+
+demo: $(STAMP) ## sixty customers, two agents, one ledger: the whole product in a minute
+	@$(BIN)/switchboard demo $(ARGS)
+
+run: $(STAMP) ## run Switchboard with the example configuration
+	@$(BIN)/switchboard --config $${CONFIG:-examples/config/switchboard.yaml} run
+
+test: $(STAMP) ## every test that this machine can run; prints what it skipped and why
+	@$(BIN)/python -m pytest $(TESTS) $(ARGS)
+
+lint: $(STAMP) ## ruff, mypy --strict, import layers
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+format: $(STAMP) ## let ruff write the format
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+bench: $(STAMP) ## make bench NAME=x: prints a table, writes build/bench/x.json
+	@test -n "$(NAME)" || { echo "make bench NAME=…, one of: $$(cd tests/bench && ls bench_*.py | sed 's/bench_//;s/\.py//' | tr '\n' ' ')"; exit 2; }
+	@mkdir -p build/bench && $(BIN)/python -m tests.bench.bench_$(NAME)
+
+corpus: $(STAMP) ## make corpus DIR=…: all mail and hostile-input checks over a folder of samples
+	@test -n "$(DIR)" || { echo "make corpus DIR=folder"; exit 2; }
+	@$(BIN)/python -m tests.corpus "$(DIR)"
+
+chaos: $(STAMP) ## the demo with router and broker killed in the middle
+	@$(BIN)/switchboard demo --chaos
+
+ci: lint test chaos ## what has to be green before anything lands
+
+clean: ## remove what make made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+.PHONY: help demo run test lint format bench corpus chaos ci clean
