@@ -1,0 +1,117 @@
+import asyncio
+import os
+import signal
+import time
+
+import pytest
+
+from runtime.lifecycle import Lifecycle, Service, StepTimeout, stop_on_signals
+
+
+class Part:
+    """A service that writes down what happens to it and misbehaves where told."""
+
+    def __init__(self, name: str, journal: list[str], **bad: str) -> None:
+        self.name, self.journal, self.bad = name, journal, bad
+        self.death: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+
+    async def _step(self, step: str) -> None:
+        self.journal.append(f"{self.name}.{step}")
+        match self.bad.get(step):
+            case "raise":
+                raise RuntimeError(f"{self.name} cannot {step}")
+            case "hang":
+                await asyncio.Event().wait()
+            case "stubborn":
+                end = time.monotonic() + 1.5
+                while time.monotonic() < end:
+                    try:
+                        await asyncio.sleep(1.5)
+                    except asyncio.CancelledError:
+                        continue
+
+    async def start(self) -> None:
+        await self._step("start")
+
+    async def drain(self) -> None:
+        await self._step("drain")
+
+    async def stop(self) -> None:
+        await self._step("stop")
+
+    async def failed(self) -> BaseException:
+        return await asyncio.shield(self.death)
+
+
+async def test_starts_in_order_drains_intake_first_stops_in_reverse() -> None:
+    journal: list[str] = []
+    parts: list[Service] = [Part("store", journal), Part("relay", journal), Part("intake", journal)]
+    life = Lifecycle(parts, drain_timeout=2)
+    await life.start()
+    report = await life.stop()
+    assert report.clean
+    assert journal == [
+        *("store.start", "relay.start", "intake.start"),
+        *("intake.drain", "relay.drain", "store.drain"),
+        *("intake.stop", "relay.stop", "store.stop"),
+    ]
+
+
+async def test_a_failed_start_stops_what_was_touched() -> None:
+    journal: list[str] = []
+    parts: list[Service] = [Part("a", journal), Part("b", journal, start="raise"), Part("c", journal)]
+    with pytest.raises(RuntimeError, match="b cannot start"):
+        await Lifecycle(parts, drain_timeout=1).start()
+    assert journal == ["a.start", "b.start", "b.stop", "a.stop"]
+
+
+async def test_a_start_that_hangs_is_given_up() -> None:
+    journal: list[str] = []
+    with pytest.raises(StepTimeout, match="a did not start"):
+        await Lifecycle([Part("a", journal, start="hang")], drain_timeout=1, start_timeout=0.05).start()
+
+
+async def test_stop_never_hangs_and_reports_what_was_late() -> None:
+    journal: list[str] = []
+    parts: list[Service] = [
+        Part("a", journal, drain="raise"),
+        Part("b", journal, stop="stubborn"),
+        Part("c", journal, drain="hang", stop="hang"),
+    ]
+    life = Lifecycle(parts, drain_timeout=0.4)
+    await life.start()
+    begun = time.monotonic()
+    report = await life.stop()
+    assert time.monotonic() - begun < 1.3
+    assert report.late == ("c.drain", "c.stop", "b.stop")
+    assert [name for name, _ in report.errors] == ["a.drain"]
+    assert journal[-1] == "a.stop"
+
+
+async def test_run_until_ends_when_a_service_dies() -> None:
+    journal: list[str] = []
+    part = Part("a", journal)
+    run = asyncio.create_task(Lifecycle([part], drain_timeout=1).run_until(asyncio.Event()))
+    await asyncio.sleep(0.01)
+    part.death.set_result(OSError("gone"))
+    report = await asyncio.wait_for(run, 2)
+    assert report.died is not None
+    assert (report.died[0], str(report.died[1])) == ("a", "gone")
+    assert journal == ["a.start", "a.drain", "a.stop"]
+
+
+async def test_run_until_ends_on_a_signal() -> None:
+    journal: list[str] = []
+    stop = asyncio.Event()
+    with stop_on_signals(stop, (signal.SIGUSR1,)):
+        run = asyncio.create_task(Lifecycle([Part("a", journal)], drain_timeout=1).run_until(stop))
+        await asyncio.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        report = await asyncio.wait_for(run, 2)
+    assert report.died is None
+    assert report.stopped.clean
+
+
+async def test_two_services_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="share a name"):
+        Lifecycle([Part("a", []), Part("a", [])], drain_timeout=1)
