@@ -28,3 +28,15 @@ def event_id(event: Event) -> str:
 def event_key(event: Event) -> str:
     """The Kafka key of every topic: the conversation."""
     return event.conversation_id
+
+
+TOPIC_OF: dict[str, str] = {
+    Interaction.TYPE: "interactions",
+    Decision.TYPE: "decisions",
+    Reply.TYPE: "replies",
+    Delivery.TYPE: "deliveries",
+    WorkItem.TYPE: "work-items",
+    Notification.TYPE: "notifications",
+    DeadLetter.TYPE: "dead-letters",
+}
+"""CloudEvents type → the topic that carries it."""

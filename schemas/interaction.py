@@ -34,6 +34,7 @@ class Attachment(Model):
     name: Line = Field(default="", max_length=limits.NAME_CHARS)
     media_type: Line = "application/octet-stream"
     size: int = Field(default=0, ge=0)
+    sha256: str = ""
     content_id: Line | None = None
     dataref: str | None = None
 

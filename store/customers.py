@@ -1,0 +1,60 @@
+"""Customers, created from what a channel proves or claims. One address is one customer; nothing is merged here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from schemas import ids
+from schemas.interaction import Contact
+from store.sql import insert, insert_new
+from store.tables import customers
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    id: str
+    kind: str
+    address: str
+    name: str
+    tier: str | None
+    tags: tuple[str, ...]
+    created_at: datetime
+
+
+def ensure(conn: Connection, contact: Contact, at: datetime) -> str:
+    """The customer's id; a new row when the address has not been seen. Nameless contacts get one of their own."""
+    sender = contact.sender
+    address = sender.address or ids.interaction_id(contact.channel, contact.account, contact.native_id)
+    kind = sender.kind if sender.address else "anonymous"
+    customer_id = ids.customer_id(kind, address)
+    insert_new(conn, customers, id=customer_id, kind=kind, address=address, name=sender.name, tags=[], created_at=at)
+    return customer_id
+
+
+def classify(
+    conn: Connection,
+    kind: str,
+    address: str,
+    *,
+    tier: str | None,
+    tags: Sequence[str] = (),
+    name: str = "",
+    at: datetime,
+) -> str:
+    """Set what the company knows of a customer, who need not have written yet."""
+    customer_id = ids.customer_id(kind, address)
+    values = {"tier": tier, "tags": list(tags), "name": name}
+    conn.execute(
+        insert(conn, customers)
+        .values(id=customer_id, kind=kind, address=address, created_at=at, **values)
+        .on_conflict_do_update(index_elements=["id"], set_=values)
+    )
+    return customer_id
+
+
+def by_id(conn: Connection, customer_ids: Sequence[str]) -> dict[str, Customer]:
+    rows = conn.execute(select(customers).where(customers.c.id.in_(customer_ids)))
+    return {r.id: Customer(r.id, r.kind, r.address, r.name, r.tier, tuple(r.tags or ()), r.created_at) for r in rows}

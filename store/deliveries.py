@@ -1,0 +1,259 @@
+"""The delivery ledger: what became of each reply, for each recipient.
+
+pending → attempting → sent | deferred | failed | unknown. `attempting` is written before the first byte goes out,
+so that after a crash an attempt without a known end becomes `unknown` and is never made again by machine.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import and_, exists, select, update
+from sqlalchemy.engine import Connection
+
+from schemas import ids
+from schemas.delivery import Delivery
+from schemas.errors import NotFound, StateConflict
+from schemas.reply import Reply
+from schemas.states import DELIVERY_MOVES, DeliveryState
+from store import conversations
+from store import replies as replies_
+from store.outbox import Outbox, done
+from store.sql import insert_new
+from store.tables import deliveries, replies
+
+_WAITING = (DeliveryState.PENDING.value, DeliveryState.DEFERRED.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A reply to be sent to one recipient. `attempt` counts those made before."""
+
+    reply: Reply
+    recipient: str
+    state: DeliveryState
+    attempt: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    reply_id: str
+    recipient: str
+    conversation_id: str
+    channel: str
+    account: str
+    state: DeliveryState
+    attempt: int
+    detail: str
+    provider_id: str
+    changed_at: datetime
+
+
+def copy_in(conn: Connection, batch: Sequence[Reply], now: datetime) -> int:
+    """Enter replies from the topic. Their outbox rows are done then. Returns how many were new."""
+    new = 0
+    for reply in batch:
+        new += insert_new(
+            conn,
+            deliveries,
+            reply_id=reply.id,
+            recipient=reply.recipient.address,
+            conversation_id=reply.conversation_id,
+            channel=reply.channel,
+            account=reply.account,
+            session_id=reply.session_id,
+            state=DeliveryState.PENDING.value,
+            due_at=max(now, reply.not_before or now),
+            created_at=reply.created_at,
+            changed_at=now,
+        )
+    done(conn, [reply.id for reply in batch])
+    return new
+
+
+def due(conn: Connection, channel: str, now: datetime, limit: int) -> list[Due]:
+    """What may be sent now, oldest first. A reply waits for earlier ones of its conversation and recipient."""
+    earlier = deliveries.alias()
+    query = (
+        select(deliveries, replies.c.body)
+        .join(replies, replies.c.id == deliveries.c.reply_id)
+        .where(
+            deliveries.c.channel == channel,
+            deliveries.c.state.in_(_WAITING),
+            deliveries.c.due_at <= now,
+            ~exists().where(
+                and_(
+                    earlier.c.conversation_id == deliveries.c.conversation_id,
+                    earlier.c.recipient == deliveries.c.recipient,
+                    earlier.c.state.in_((*_WAITING, DeliveryState.ATTEMPTING.value)),
+                    earlier.c.created_at < deliveries.c.created_at,
+                )
+            ),
+        )
+        .order_by(deliveries.c.due_at, deliveries.c.created_at)
+        .limit(limit)
+    )
+    return [
+        Due(Reply.model_validate(r.body), r.recipient, DeliveryState(r.state), r.attempt, r.created_at)
+        for r in conn.execute(query)
+    ]
+
+
+def for_session(conn: Connection, session_id: str) -> list[Reply]:
+    """Chat: what the visitor has not acknowledged yet, oldest first."""
+    query = (
+        select(replies.c.body)
+        .join(deliveries, deliveries.c.reply_id == replies.c.id)
+        .where(deliveries.c.session_id == session_id, deliveries.c.state == DeliveryState.PENDING.value)
+        .order_by(deliveries.c.created_at)
+    )
+    return [Reply.model_validate(body) for body in conn.scalars(query)]
+
+
+def begin(conn: Connection, reply_id: str, recipient: str, *, owner: str, provider_id: str, now: datetime) -> bool:
+    """Take a due reply for one attempt. False if somebody else has it. The id under which the customer's program
+    will know the message is indexed first, so that even the fastest answer finds its conversation."""
+    row = conn.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.reply_id == reply_id,
+            deliveries.c.recipient == recipient,
+            deliveries.c.state.in_(_WAITING),
+        )
+        .values(
+            state=DeliveryState.ATTEMPTING.value,
+            owner=owner,
+            attempt=deliveries.c.attempt + 1,
+            change=deliveries.c.change + 1,
+            provider_id=provider_id,
+            changed_at=now,
+        )
+        .returning(deliveries.c.conversation_id)
+    ).one_or_none()
+    if row is None:
+        return False
+    conversations.index_messages(conn, row.conversation_id, [provider_id])
+    return True
+
+
+def finish(
+    conn: Connection,
+    out: Outbox,
+    reply_id: str,
+    recipient: str,
+    to: DeliveryState,
+    *,
+    frm: Collection[DeliveryState],
+    now: datetime,
+    owner: str | None = None,
+    detail: str = "",
+    provider_id: str | None = None,
+    due_at: datetime | None = None,
+) -> bool:
+    """Write how an attempt ended and tell the topic. False if the row is not in one of `frm` (or of `owner`)."""
+    for state in frm:
+        if to not in DELIVERY_MOVES[state]:
+            raise ValueError(f"no delivery moves from {state} to {to}")
+    change = (
+        update(deliveries)
+        .where(
+            deliveries.c.reply_id == reply_id,
+            deliveries.c.recipient == recipient,
+            deliveries.c.state.in_([s.value for s in frm]),
+        )
+        .values(state=to.value, change=deliveries.c.change + 1, detail=detail, changed_at=now, due_at=due_at or now)
+        .returning(*deliveries.c)
+    )
+    if owner is not None:
+        change = change.where(deliveries.c.owner == owner)
+    if provider_id is not None:
+        change = change.values(provider_id=provider_id)
+    row = conn.execute(change).one_or_none()
+    if row is None:
+        return False
+    reply = replies_.get(conn, reply_id)
+    out.put(
+        conn,
+        Delivery(
+            id=ids.delivery_id(reply_id, row.change),
+            reply_id=reply_id,
+            conversation_id=row.conversation_id,
+            channel=row.channel,
+            account=row.account,
+            recipient=recipient,
+            state=to,
+            attempt=row.attempt,
+            change=row.change,
+            at=now,
+            detail=detail,
+            provider_id=row.provider_id,
+            acknowledgement=reply.acknowledgement if reply else False,
+            answers=reply.answers if reply else (),
+            traceparent=reply.traceparent if reply else None,
+        ),
+    )
+    return True
+
+
+def orphaned(conn: Connection, out: Outbox, channel: str, owner: str, now: datetime) -> int:
+    """Attempts whose owner is gone have an unknown outcome: a human decides. Returns how many there were."""
+    rows = conn.execute(
+        select(deliveries.c.reply_id, deliveries.c.recipient).where(
+            deliveries.c.channel == channel,
+            deliveries.c.state == DeliveryState.ATTEMPTING.value,
+            deliveries.c.owner != owner,
+        )
+    ).all()
+    for reply_id, recipient in rows:
+        finish(
+            conn,
+            out,
+            reply_id,
+            recipient,
+            DeliveryState.UNKNOWN,
+            frm=[DeliveryState.ATTEMPTING],
+            now=now,
+            detail="the sender stopped in the middle of sending",
+        )
+    return len(rows)
+
+
+def resolve(conn: Connection, out: Outbox, reply_id: str, *, sent: bool, now: datetime) -> None:
+    """A human's word on an unknown outcome. Raises NotFound, StateConflict."""
+    rows = conn.execute(select(deliveries).where(deliveries.c.reply_id == reply_id)).all()
+    if not rows:
+        raise NotFound(f"no delivery of reply {reply_id}")
+    to = DeliveryState.SENT if sent else DeliveryState.PENDING
+    resolved = [
+        finish(
+            conn,
+            out,
+            reply_id,
+            row.recipient,
+            to,
+            frm=[DeliveryState.UNKNOWN],
+            now=now,
+            detail=f"resolved by a person: {'it was sent' if sent else 'send it again'}",
+        )
+        for row in rows
+        if row.state == DeliveryState.UNKNOWN.value
+    ]
+    if not any(resolved):
+        raise StateConflict(f"the delivery of {reply_id} is {rows[0].state}, not unknown")
+
+
+def listing(conn: Connection, state: DeliveryState | None, limit: int) -> list[Row]:
+    query = select(deliveries).order_by(deliveries.c.changed_at.desc()).limit(limit)
+    if state is not None:
+        query = query.where(deliveries.c.state == state.value)
+    return [_row(r) for r in conn.execute(query)]
+
+
+def of_conversation(conn: Connection, conversation_id: str) -> list[Row]:
+    query = select(deliveries).where(deliveries.c.conversation_id == conversation_id).order_by(deliveries.c.created_at)
+    return [_row(r) for r in conn.execute(query)]
+
+
+def _row(r: object) -> Row:
+    return Row(**{name: getattr(r, name) for name in Row.__slots__ if name != "state"}, state=DeliveryState(r.state))  # type: ignore[attr-defined]

@@ -1,0 +1,178 @@
+"""What an agent does to a work item, each in one transaction under the conversation's lock."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import update
+from sqlalchemy.engine import Connection
+
+from schemas import ids
+from schemas.errors import StateConflict
+from schemas.interaction import Interaction
+from schemas.reply import Author, Reply
+from schemas.states import InteractionState, WorkItemState
+from schemas.work_item import WorkItem
+from store import conversations, ledger, replies, work_items
+from store.outbox import Outbox
+from store.tables import conversations as conversations_table
+
+Disposition = Literal["no_answer_needed", "spam", "duplicate_content", "canceled"]
+"""Why a work item is completed without an answer to what it still holds."""
+
+
+class NewerMessages(StateConflict):
+    """The customer has written since: look at `messages` before completing."""
+
+    def __init__(self, messages: Sequence[Interaction]) -> None:
+        super().__init__(
+            f"the customer has written {len(messages)} more", hint="read it, then complete through the highest seq"
+        )
+        self.messages = list(messages)
+
+
+class NoSuchAnswer(StateConflict):
+    """The channel cannot carry a written answer."""
+
+
+def reply(
+    conn: Connection,
+    out: Outbox,
+    *,
+    item_id: str,
+    agent: str,
+    epoch: int,
+    key: str,
+    text: str,
+    answers_through: int,
+    now: datetime,
+    not_before: datetime | None = None,
+) -> Reply:
+    """Answer what the agent has seen. `key` is the client's: the same key gives the same reply, once.
+
+    Raises NotFound, LeaseLost, NoSuchAnswer.
+    """
+    item = _locked(conn, item_id, agent, epoch)
+    return _reply(conn, out, item, agent, key, text, answers_through, now, not_before)
+
+
+def complete(
+    conn: Connection,
+    out: Outbox,
+    *,
+    item_id: str,
+    agent: str,
+    epoch: int,
+    answers_through: int,
+    now: datetime,
+    disposition: Disposition = "no_answer_needed",
+    key: str | None = None,
+    text: str | None = None,
+    not_before: datetime | None = None,
+) -> tuple[WorkItem, Reply | None]:
+    """Finish a work item, with a last reply if `text` is given: both or none.
+
+    What it still holds unanswered is closed with `disposition`; a call counts as answered by the call-back.
+    Raises NotFound, LeaseLost, NoSuchAnswer, NewerMessages (nothing is taken then).
+    """
+    item = _locked(conn, item_id, agent, epoch)
+    if ledger.highest_open_seq(conn, item.conversation_id) > answers_through:
+        raise NewerMessages(
+            [
+                interaction
+                for standing, interaction in ledger.of_conversation(conn, item.conversation_id)
+                if interaction is not None
+                and interaction.seq > answers_through
+                and standing.state is not InteractionState.CLOSED
+            ]
+        )
+    sent = None
+    if text is not None:
+        sent = _reply(
+            conn, out, item, agent, key or ids.work_item_id(item_id, epoch), text, answers_through, now, not_before
+        )
+    left = ledger.ids_in_state(conn, item.conversation_id, InteractionState.QUEUED, answers_through)
+    called = item.channel == "phone_log" and disposition == "no_answer_needed"
+    ledger.move(
+        conn,
+        left,
+        InteractionState.ANSWERED if called else InteractionState.CLOSED,
+        frm=[InteractionState.QUEUED],
+        actor=f"agent:{agent}",
+        at=now,
+        reason="call_back" if called else disposition,
+    )
+    conn.execute(
+        update(conversations_table).where(conversations_table.c.id == item.conversation_id).values(last_agent=agent)
+    )
+    return work_items.move(conn, out, item_id, WorkItemState.COMPLETED, now=now), sent
+
+
+def release(conn: Connection, out: Outbox, *, item_id: str, agent: str, epoch: int, now: datetime) -> WorkItem:
+    """Give a work item back to its queue, at its old place. Raises NotFound, LeaseLost."""
+    _locked(conn, item_id, agent, epoch)
+    return work_items.move(conn, out, item_id, WorkItemState.QUEUED, now=now)
+
+
+def _locked(conn: Connection, item_id: str, agent: str, epoch: int) -> WorkItem:
+    # The conversation first, then the item: everybody takes the two in this order.
+    conversations.lock(conn, work_items.get(conn, item_id).conversation_id)
+    return work_items.held(conn, item_id, agent, epoch)
+
+
+def _reply(
+    conn: Connection,
+    out: Outbox,
+    item: WorkItem,
+    agent: str,
+    key: str,
+    text: str,
+    answers_through: int,
+    now: datetime,
+    not_before: datetime | None,
+) -> Reply:
+    reply_id = ids.agent_reply_id(item.conversation_id, key)
+    known = replies.get(conn, reply_id)
+    if known is not None:
+        return known
+    seen = [i for _, i in ledger.of_conversation(conn, item.conversation_id) if i is not None]
+    latest = next((i for i in reversed(seen) if i.seq <= answers_through), seen[0])
+    if latest.channel == "phone_log" or not (
+        latest.sender.address or replies.session_of(latest) or latest.channel == "web_form"
+    ):
+        raise NoSuchAnswer(
+            f"a {latest.channel} contact cannot be answered in writing",
+            hint="call back, then complete the work item",
+        )
+    answered = ledger.ids_in_state(conn, item.conversation_id, InteractionState.QUEUED, answers_through)
+    made = Reply(
+        id=reply_id,
+        conversation_id=item.conversation_id,
+        reference=item.reference,
+        channel=latest.channel,
+        account=latest.account,
+        recipient=latest.sender,
+        author=Author(kind="agent", name=agent),
+        subject=latest.subject,
+        text=text,
+        automatic=False,
+        answers=tuple(answered),
+        answers_through=answers_through,
+        thread=replies.thread_of(latest),
+        session_id=replies.session_of(latest),
+        language=latest.language,
+        created_at=now,
+        not_before=not_before,
+        traceparent=latest.traceparent,
+    )
+    replies.request(conn, out, made)
+    ledger.move(
+        conn,
+        answered,
+        InteractionState.ANSWERING,
+        frm=[InteractionState.QUEUED],
+        actor=f"agent:{agent}",
+        at=now,
+        detail={"reply": reply_id},
+    )
+    return made

@@ -1,0 +1,162 @@
+"""The outbox: events written in the transaction that made them true, published by the relay afterwards.
+
+A row's position is dense per conversation and topic. When a row counts as done depends on the broker: a durable one
+keeps what it confirmed; one that may forget (a single or the embedded broker) keeps it until its effect is in the
+store, and what it forgot is published again under its new incarnation.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import and_, bindparam, func, or_, select, update
+from sqlalchemy.engine import Connection
+
+from schemas import codec
+from schemas.events import TOPIC_OF, Event, event_id
+from store.sql import insert
+from store.tables import leases, outbox, outbox_positions
+
+EFFECT_TOPICS = ("interactions", "replies", "deliveries")
+"""On a broker that may forget, rows of these are done only when their effect is in the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    id: int
+    topic: str
+    key: str
+    shard: int
+    position: int
+    event_id: str
+    headers: tuple[tuple[str, bytes], ...]
+    value: bytes
+
+
+class Outbox:
+    """Writes events for the relay. `shard_of` maps a key to its partition, as the producer does."""
+
+    def __init__(self, shard_of: Callable[[str], int]) -> None:
+        self._shard_of = shard_of
+
+    def put(self, conn: Connection, event: Event) -> bool:
+        """Write an event for publishing. False if an event of that id was written before.
+
+        The caller holds the conversation's lock, or is the only writer: that makes positions follow commits.
+        """
+        encoded = codec.encode(event)
+        identity = event_id(event)
+        topic = TOPIC_OF[event.TYPE]
+        if conn.scalar(select(outbox.c.id).where(outbox.c.event_id == identity)) is not None:
+            return False
+        position = conn.scalar(
+            insert(conn, outbox_positions)
+            .values(key=encoded.key, topic=topic, position=1)
+            .on_conflict_do_update(index_elements=["key", "topic"], set_={"position": outbox_positions.c.position + 1})
+            .returning(outbox_positions.c.position)
+        )
+        conn.execute(
+            outbox.insert().values(
+                event_id=identity,
+                topic=topic,
+                key=encoded.key,
+                shard=self._shard_of(encoded.key),
+                position=position,
+                headers=[[name, value.decode()] for name, value in encoded.headers],
+                value=encoded.value,
+            )
+        )
+        return True
+
+
+def done(conn: Connection, event_ids: Sequence[str]) -> None:
+    """These events have had their effect: never publish them again."""
+    if event_ids:
+        conn.execute(update(outbox).where(outbox.c.event_id.in_(event_ids), ~outbox.c.done).values(done=True))
+
+
+def pending(conn: Connection, shards: Sequence[int], incarnation: str, limit: int) -> list[OutboxRow]:
+    """Rows that this incarnation of the broker has not confirmed, oldest first."""
+    query = (
+        select(outbox)
+        .where(
+            ~outbox.c.done,
+            outbox.c.shard.in_(shards),
+            or_(outbox.c.incarnation.is_(None), outbox.c.incarnation != incarnation),
+        )
+        .order_by(outbox.c.id)
+        .limit(limit)
+    )
+    return [
+        OutboxRow(
+            r.id,
+            r.topic,
+            r.key,
+            r.shard,
+            r.position,
+            r.event_id,
+            tuple((name, value.encode()) for name, value in r.headers),
+            r.value,
+        )
+        for r in conn.execute(query)
+    ]
+
+
+def confirm(
+    conn: Connection,
+    shards: Mapping[int, int],
+    incarnation: str,
+    rows: Sequence[tuple[OutboxRow, int, int]],
+    *,
+    durable: bool,
+) -> None:
+    """Note where the broker put the rows. Rows of a shard whose lease has moved on are left alone."""
+    held = _held(conn, shards)
+    values = [
+        {
+            "row_id": row.id,
+            "to_partition": partition,
+            "to_offset": offset,
+            "is_done": durable or row.topic not in EFFECT_TOPICS,
+        }
+        for row, partition, offset in rows
+        if row.shard in held
+    ]
+    if values:
+        conn.execute(
+            update(outbox)
+            .where(outbox.c.id == bindparam("row_id"))
+            .values(
+                incarnation=incarnation,
+                partition=bindparam("to_partition"),
+                offset=bindparam("to_offset"),
+                done=or_(outbox.c.done, bindparam("is_done")),
+            ),
+            values,
+        )
+
+
+def _held(conn: Connection, shards: Mapping[int, int]) -> set[int]:
+    query = select(leases.c.name).where(
+        or_(*(and_(leases.c.name == f"outbox:{shard}", leases.c.epoch == epoch) for shard, epoch in shards.items()))
+    )
+    return {int(name.partition(":")[2]) for name in conn.scalars(query)} if shards else set()
+
+
+def backlog(conn: Connection) -> int:
+    """Rows that no broker has confirmed yet."""
+    return conn.scalar(select(func.count()).where(~outbox.c.done, outbox.c.incarnation.is_(None))) or 0
+
+
+def highest_offsets(conn: Connection, incarnation: str) -> dict[tuple[str, int], int]:
+    """The highest confirmed offset per topic and partition: a log that ends below it has lost records."""
+    query = (
+        select(outbox.c.topic, outbox.c.partition, func.max(outbox.c.offset))
+        .where(outbox.c.incarnation == incarnation)
+        .group_by(outbox.c.topic, outbox.c.partition)
+    )
+    return {(topic, partition): offset for topic, partition, offset in conn.execute(query)}
+
+
+def sweep(conn: Connection, before_id: int) -> int:
+    """Delete done rows below `before_id`. Returns how many."""
+    return conn.execute(outbox.delete().where(outbox.c.done, outbox.c.id < before_id)).rowcount

@@ -1,0 +1,35 @@
+"""Policy versions: kept as they were, so that any process can decide with the one stamped on an interaction."""
+
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.engine import Connection
+
+from schemas.errors import NotFound
+from store.sql import insert_new
+from store.tables import policies
+
+
+def activate(conn: Connection, version: str, body: bytes, at: datetime) -> None:
+    """Keep this version and make it the active one. The caller has checked it wholly before."""
+    insert_new(conn, policies, version=version, body=body, created_at=at, active=False)
+    conn.execute(update(policies).where(policies.c.active, policies.c.version != version).values(active=False))
+    conn.execute(
+        update(policies).where(policies.c.version == version, ~policies.c.active).values(active=True, activated_at=at)
+    )
+
+
+def active_version(conn: Connection) -> str:
+    """The version that new interactions are stamped with. Raises NotFound before the first activation."""
+    version: str | None = conn.scalar(select(policies.c.version).where(policies.c.active))
+    if version is None:
+        raise NotFound("no policy is active", hint="start Switchboard once, which activates the configured policy")
+    return version
+
+
+def body(conn: Connection, version: str) -> bytes:
+    """The policy source as JSON. Raises NotFound."""
+    found = conn.scalar(select(policies.c.body).where(policies.c.version == version))
+    if found is None:
+        raise NotFound(f"policy version {version} is not in the store")
+    return bytes(found)

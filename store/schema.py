@@ -1,0 +1,53 @@
+"""Bringing the database to the schema that this version of the code expects."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection
+
+from schemas.errors import ConfigError
+from store.database import Database
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def _config(conn: Connection | None = None) -> AlembicConfig:
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    if conn is not None:
+        config.attributes["connection"] = conn
+    return config
+
+
+def head() -> str:
+    """The newest revision that this code knows."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def current(conn: Connection) -> str | None:
+    """The revision that the database is at; None for an empty one."""
+    return MigrationContext.configure(conn).get_current_revision()
+
+
+def _upgrade(conn: Connection) -> tuple[str | None, str]:
+    before = current(conn)
+    command.upgrade(_config(conn), "head")
+    return before, head()
+
+
+async def upgrade(database: Database) -> tuple[str | None, str]:
+    """Migrate in one transaction. Returns (revision before, revision after)."""
+    return await database.write(_upgrade)
+
+
+async def check(database: Database) -> None:
+    """Raises ConfigError when the database is not at this code's revision."""
+    found = await database.read(current)
+    if found != head():
+        raise ConfigError(
+            [f"the store is at schema revision {found or 'none'}, this version needs {head()}"],
+            hint="switchboard migrate",
+        )

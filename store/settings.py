@@ -1,0 +1,17 @@
+"""The store's section of the configuration."""
+
+from pydantic import Field
+
+from schemas.base import Config
+from schemas.limits import INLINE_BYTES
+
+
+class StoreSettings(Config):
+    """`sqlite:///FILE` (relative to data_dir) or `postgresql://USER@HOST/DB`; the password comes by environment."""
+
+    url: str = Field(default="sqlite:///switchboard.db", pattern=r"^(sqlite|postgresql)")
+
+
+class BlobSettings(Config):
+    url: str = Field(default="file:blobs", pattern=r"^file:")
+    inline_max_bytes: int = Field(default=INLINE_BYTES, ge=0, le=1024 * 1024)

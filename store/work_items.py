@@ -1,0 +1,244 @@
+"""Work items: the queue is this table. At most one is open per conversation.
+
+Every new owner gets a higher epoch; a write with an older one is refused, so that an agent who was thought dead
+cannot answer a second time.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, case, func, select, update
+from sqlalchemy.engine import Connection
+
+from schemas import ids
+from schemas.decision import TIERS, Tier
+from schemas.errors import NotFound, StateConflict
+from schemas.interaction import Interaction
+from schemas.states import OPEN_WORK_ITEM_STATES, WORK_ITEM_MOVES, WorkItemState
+from schemas.work_item import WorkItem
+from store import conversations
+from store.outbox import Outbox
+from store.tables import work_items
+
+_OPEN = [s.value for s in OPEN_WORK_ITEM_STATES]
+
+
+class LeaseLost(StateConflict):
+    """The work item is no longer this agent's: the lease ran out, or somebody else has it."""
+
+
+def enqueue(
+    conn: Connection,
+    out: Outbox,
+    interaction: Interaction,
+    *,
+    queue: str,
+    tier: Tier,
+    deadline: datetime,
+    skills: Sequence[str] = (),
+    tags: Sequence[str] = (),
+    reason: str = "",
+    now: datetime,
+) -> WorkItem:
+    """Open a work item for the interaction's conversation, or let the open one take it in.
+
+    The more urgent tier and the earlier deadline win; the place in line is kept.
+    """
+    conversations.lock(conn, interaction.conversation_id)
+    row = conn.execute(
+        select(work_items)
+        .where(work_items.c.conversation_id == interaction.conversation_id, work_items.c.state.in_(_OPEN))
+        .with_for_update()
+    ).one_or_none()
+    if row is not None:
+        reasons = row.reason.split("; ") if row.reason else []
+        return _change(
+            conn,
+            out,
+            row,
+            now,
+            tier=min(row.tier, tier, key=TIERS.index),
+            deadline=min(row.deadline, deadline),
+            skills=sorted({*(row.skills or ()), *skills}),
+            tags=sorted({*(row.tags or ()), *tags}),
+            reason="; ".join(reasons if not reason or reason in reasons else [*reasons, reason]),
+        )
+    count = conn.scalar(
+        select(func.count()).select_from(work_items).where(work_items.c.conversation_id == interaction.conversation_id)
+    )
+    values: dict[str, Any] = {
+        "id": ids.work_item_id(interaction.conversation_id, (count or 0) + 1),
+        "version": 1,
+        "conversation_id": interaction.conversation_id,
+        "channel": interaction.channel,
+        "account": interaction.account,
+        "customer_id": interaction.customer_id,
+        "reference": interaction.reference,
+        "subject": interaction.subject or interaction.text[:80],
+        "queue": queue,
+        "tier": tier,
+        "deadline": deadline,
+        "enqueued_at": now,
+        "state": WorkItemState.QUEUED.value,
+        "skills": sorted(skills),
+        "tags": sorted(tags),
+        "reason": reason,
+        "changed_at": now,
+    }
+    row = conn.execute(work_items.insert().values(**values).returning(*work_items.c)).one()
+    return _tell(conn, out, row)
+
+
+def claim(
+    conn: Connection,
+    out: Outbox,
+    agent: str,
+    *,
+    queues: Sequence[str],
+    now: datetime,
+    until: datetime,
+    item_id: str | None = None,
+) -> WorkItem | None:
+    """Assign the next waiting item (or `item_id`) to the agent. None when nothing waits.
+
+    Raises NotFound, StateConflict for an `item_id` that is not waiting.
+    """
+    query = _line(queues).limit(1).with_for_update(skip_locked=True)
+    if item_id is not None:
+        query = query.where(work_items.c.id == item_id)
+    row = conn.execute(query).one_or_none()
+    if row is None:
+        if item_id is not None:
+            item = get(conn, item_id)
+            taken = f"taken by {item.agent}" if item.agent else f"{item.state}"
+            raise StateConflict(f"work item {item_id} is not waiting: {taken}")
+        return None
+    return _change(
+        conn,
+        out,
+        row,
+        now,
+        state=WorkItemState.ASSIGNED.value,
+        agent=agent,
+        epoch=row.epoch + 1,
+        leased_until=until,
+    )
+
+
+def held(conn: Connection, item_id: str, agent: str, epoch: int) -> WorkItem:
+    """The item, locked, if it is assigned to `agent` under `epoch`. Raises NotFound, LeaseLost."""
+    row = conn.execute(select(work_items).where(work_items.c.id == item_id).with_for_update()).one_or_none()
+    if row is None:
+        raise NotFound(f"no work item {item_id}")
+    if row.state != WorkItemState.ASSIGNED.value or row.agent != agent or row.epoch != epoch:
+        now_with = f"taken by {row.agent}" if row.agent and row.agent != agent else f"now {row.state}"
+        raise LeaseLost(f"work item {item_id} is no longer yours: {now_with}", hint="accept it again if it waits")
+    return _item(row)
+
+
+def renew(conn: Connection, item_id: str, agent: str, epoch: int, until: datetime) -> WorkItem:
+    """Extend the lease. Raises NotFound, LeaseLost. No event: nothing changed for anybody else."""
+    item = held(conn, item_id, agent, epoch)
+    conn.execute(update(work_items).where(work_items.c.id == item_id).values(leased_until=until))
+    return item.model_copy(update={"leased_until": until})
+
+
+def move(
+    conn: Connection, out: Outbox, item_id: str, to: WorkItemState, *, now: datetime, reason: str | None = None
+) -> WorkItem:
+    """Move an item that the caller has locked. The owner is kept for the record unless it goes back to its queue."""
+    row = conn.execute(select(work_items).where(work_items.c.id == item_id)).one()
+    if to not in WORK_ITEM_MOVES[WorkItemState(row.state)]:
+        raise StateConflict(f"work item {item_id} is {row.state}: it cannot become {to}")
+    values: dict[str, Any] = {"state": to.value, "leased_until": None}
+    if to is WorkItemState.QUEUED:
+        values["agent"] = None
+    if reason is not None:
+        values["reason"] = reason
+    return _change(conn, out, row, now, **values)
+
+
+def expire_leases(conn: Connection, out: Outbox, now: datetime) -> list[WorkItem]:
+    """Put back what agents fell silent on, at its old place in line."""
+    rows = conn.execute(
+        select(work_items)
+        .where(work_items.c.state == WorkItemState.ASSIGNED.value, work_items.c.leased_until < now)
+        .with_for_update(skip_locked=True)
+    ).all()
+    return [
+        _change(conn, out, row, now, state=WorkItemState.QUEUED.value, agent=None, leased_until=None) for row in rows
+    ]
+
+
+def get(conn: Connection, item_id: str) -> WorkItem:
+    row = conn.execute(select(work_items).where(work_items.c.id == item_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"no work item {item_id}")
+    return _item(row)
+
+
+def line(conn: Connection, queues: Sequence[str], limit: int) -> list[WorkItem]:
+    """What waits, in the order in which it is handed out."""
+    return [_item(row) for row in conn.execute(_line(queues).limit(limit))]
+
+
+def of_agent(conn: Connection, agent: str) -> list[WorkItem]:
+    query = select(work_items).where(work_items.c.agent == agent, work_items.c.state == WorkItemState.ASSIGNED.value)
+    return [_item(row) for row in conn.execute(query.order_by(work_items.c.deadline))]
+
+
+def of_conversation(conn: Connection, conversation_id: str) -> list[WorkItem]:
+    query = select(work_items).where(work_items.c.conversation_id == conversation_id)
+    return [_item(row) for row in conn.execute(query.order_by(work_items.c.enqueued_at))]
+
+
+def recent(conn: Connection, states: Collection[WorkItemState], limit: int) -> list[WorkItem]:
+    query = select(work_items).where(work_items.c.state.in_([s.value for s in states]))
+    return [_item(row) for row in conn.execute(query.order_by(work_items.c.changed_at.desc()).limit(limit))]
+
+
+def counts(conn: Connection) -> dict[tuple[str, str], int]:
+    """(queue, state) → number of work items."""
+    query = select(work_items.c.queue, work_items.c.state, func.count()).group_by(
+        work_items.c.queue, work_items.c.state
+    )
+    return {(queue, state): count for queue, state, count in conn.execute(query)}
+
+
+def _line(queues: Sequence[str]) -> Select[Any]:
+    # P1 before everything, then whoever's deadline comes first; age and id make the order total.
+    query = (
+        select(work_items)
+        .where(work_items.c.state == WorkItemState.QUEUED.value)
+        .order_by(
+            case((work_items.c.tier == "P1", 0), else_=1),
+            work_items.c.deadline,
+            work_items.c.enqueued_at,
+            work_items.c.id,
+        )
+    )
+    return query.where(work_items.c.queue.in_(queues)) if queues else query
+
+
+def _change(conn: Connection, out: Outbox, row: Row[Any], now: datetime, **values: Any) -> WorkItem:
+    changed = conn.execute(
+        update(work_items)
+        .where(work_items.c.id == row.id, work_items.c.version == row.version)
+        .values(version=row.version + 1, changed_at=now, **values)
+        .returning(*work_items.c)
+    ).one_or_none()
+    if changed is None:
+        raise StateConflict(f"work item {row.id} changed meanwhile")
+    return _tell(conn, out, changed)
+
+
+def _tell(conn: Connection, out: Outbox, row: Row[Any]) -> WorkItem:
+    item = _item(row)
+    out.put(conn, item)
+    return item
+
+
+def _item(row: Row[Any]) -> WorkItem:
+    values = {name: getattr(row, name) for name in WorkItem.model_fields if hasattr(row, name)}
+    return WorkItem.model_validate({**values, "skills": row.skills or (), "tags": row.tags or (), "at": row.changed_at})
