@@ -1,0 +1,174 @@
+"""Everything wrong with a policy that only shows when its parts are seen together. Never a false alarm."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from rules.calendar import compile_calendar
+from rules.conditions import compile_regex, leaves_of
+from rules.fields import FIELDS, OPERATORS
+from rules.model import All, AnyOf, Condition, Leaf, Not, PolicySource, Rule
+from rules.problems import Problem, did_you_mean, place_of
+from rules.templates import default_language, problems_of
+from schemas.decision import TIERS
+
+_ACTIONS = ("answer", "queue", "tier", "target", "tags", "skills", "set", "hold", "close", "stop")
+
+
+def check(source: PolicySource) -> list[Problem]:
+    """All problems, in the order of files and lines where these are known."""
+    found = [
+        *_calendars(source),
+        *_queues(source),
+        *_priority(source),
+        *_templates(source),
+        *_rules(source),
+        *_unreachable(source),
+    ]
+    return sorted(set(found), key=_by_place)
+
+
+def _by_place(problem: Problem) -> tuple[str, int, str]:
+    file, _, line = problem.place.rpartition(":")
+    return (file, int(line), problem.what) if line.isdigit() else (problem.place, 0, problem.what)
+
+
+def _place(source: PolicySource, *path: str) -> str:
+    """The nearest known place, from the whole path upwards."""
+    for length in range(len(path), 0, -1):
+        place = source.places.get(".".join(path[:length]))
+        if place is not None:
+            return place
+    return ".".join(path)
+
+
+def _calendars(source: PolicySource) -> Iterator[Problem]:
+    for name, hours in source.business_hours.items():
+        try:
+            compile_calendar(hours)
+        except ValueError as error:
+            yield Problem(_place(source, "business_hours", name), f"business hours {name}: {error}")
+
+
+def _queues(source: PolicySource) -> Iterator[Problem]:
+    for name, queue in source.queues.items():
+        if queue.business_hours is not None and queue.business_hours not in source.business_hours:
+            yield Problem(
+                _place(source, "queues", name, "business_hours"),
+                f"queue {name}: unknown business hours {queue.business_hours!r}",
+                did_you_mean(queue.business_hours, source.business_hours),
+            )
+        if queue.overflow_to is not None:
+            place = _place(source, "queues", name, "overflow_to")
+            if queue.overflow_to == name:
+                yield Problem(place, f"queue {name} overflows into itself")
+            elif queue.overflow_to not in source.queues:
+                hint = did_you_mean(queue.overflow_to, source.queues)
+                yield Problem(place, f"queue {name}: overflows into unknown queue {queue.overflow_to!r}", hint)
+    if source.default_queue not in source.queues:
+        yield Problem(
+            _place(source, "default_queue"),
+            f"default_queue {source.default_queue!r} is not among the queues",
+            did_you_mean(source.default_queue, source.queues),
+        )
+
+
+def _priority(source: PolicySource) -> Iterator[Problem]:
+    for channel, targets in source.priority.targets.items():
+        missing = [tier for tier in TIERS if tier not in targets]
+        if missing:
+            place = _place(source, "priority", "targets", channel)
+            yield Problem(place, f"priority targets for {channel} lack {', '.join(missing)}")
+    table = source.priority.table
+    if not table or table[-1].when is not None:
+        place = _place(source, "priority", "table")
+        yield Problem(place, "the priority table has no last row for everything else", "end it with '- {tier: P3}'")
+    for number, row in enumerate(table[:-1], start=1):
+        if row.when is None:
+            place = _place(source, "priority", "table", str(number - 1))
+            yield Problem(place, f"priority table, row {number} takes everything; the rows after it are never reached")
+
+
+def _templates(source: PolicySource) -> Iterator[Problem]:
+    for name, texts in source.templates.items():
+        if default_language(texts) is None:
+            file = next((text.file for text in texts.values() if text.file), f"template {name}")
+            yield Problem(file, f"template {name} has no default language", f"add {name}.txt or {name}.en.txt")
+        for language, text in texts.items():
+            label = f"{name}.{language}" if language else name
+            for line, what in problems_of(text):
+                yield Problem(
+                    text.file or f"template {label}", f"template {label}{f', line {line}' * (line > 1)}: {what}"
+                )
+
+
+def _rules(source: PolicySource) -> Iterator[Problem]:
+    first: dict[str, Rule] = {}
+    for rule in source.rules:
+        place = place_of(rule.file or f"rule {rule.name}", rule.line)
+        if rule.name in first:
+            other = first[rule.name]
+            yield Problem(place, f"rule {rule.name}: the name is taken", f"by {place_of(other.file, other.line)}")
+        first.setdefault(rule.name, rule)
+        if all(not getattr(rule, action) for action in _ACTIONS):
+            yield Problem(place, f"rule {rule.name} does nothing", "give it one of " + ", ".join(_ACTIONS))
+        if not rule.on:
+            yield Problem(place, f"rule {rule.name}: on names no occasion, so it would never fire")
+        yield from _name(rule, "queue", rule.queue, source.queues)
+        yield from _name(rule, "answer", rule.answer, source.templates, "template")
+        if rule.when is not None:
+            yield from _conditions(rule, rule.when, source)
+
+
+def _name(rule: Rule, key: str, value: str | None, known: Mapping[str, object], kind: str = "") -> Iterator[Problem]:
+    if value is not None and value not in known:
+        place = place_of(rule.file or f"rule {rule.name}", rule.lines.get(key, rule.line))
+        yield Problem(place, f"rule {rule.name}: unknown {kind or key} {value!r}", did_you_mean(value, known))
+
+
+def _conditions(rule: Rule, when: Condition, source: PolicySource) -> Iterator[Problem]:
+    for group in _groups(when):
+        if isinstance(group, AnyOf) and not group.any:
+            yield Problem(place_of(rule.file, rule.line), f"rule {rule.name}: {group.path}: holds no condition")
+    for leaf in leaves_of(when):
+        place = place_of(rule.file or f"rule {rule.name}", leaf.line or rule.line)
+        label = f"rule {rule.name}: {leaf.path}"
+        field = FIELDS.get(leaf.field)
+        if field is None:
+            yield Problem(place, f"{label}: unknown field {leaf.field!r}", did_you_mean(leaf.field, FIELDS))
+        elif leaf.operator not in OPERATORS[field.kind]:
+            yield Problem(place, f"{label}: {leaf.operator} does not fit {leaf.field}")
+        elif leaf.operator == "regex":
+            try:
+                compile_regex(str(leaf.value))
+            except ValueError as error:
+                hint = "RE2 has no look-around and no back-references"
+                yield Problem(place, f"{label}: bad regex {str(leaf.value)[:60]!r}: {error}", hint)
+        elif leaf.field == "queue" and leaf.operator in ("equals", "in"):
+            for queue in leaf.value if isinstance(leaf.value, tuple) else (str(leaf.value),):
+                if queue not in source.queues:
+                    yield Problem(place, f"{label}: unknown queue {queue!r}", did_you_mean(queue, source.queues))
+
+
+def _groups(condition: Condition) -> Iterator[Condition]:
+    yield condition
+    match condition:
+        case All(all=parts) | AnyOf(any=parts):
+            for part in parts:
+                yield from _groups(part)
+        case Not(negated=part):
+            yield from _groups(part)
+        case Leaf():
+            pass
+
+
+def _unreachable(source: PolicySource) -> Iterable[Problem]:
+    """Rules behind one that always stops. A rule that holds or closes does not count: once released, it lets go."""
+    stopped: dict[str, Rule] = {}
+    for rule in sorted(source.rules, key=lambda r: (r.order, r.name)):
+        if rule.on and all(occasion in stopped for occasion in rule.on):
+            by = stopped[rule.on[0]]
+            place = place_of(rule.file or f"rule {rule.name}", rule.line)
+            yield Problem(place, f"rule {rule.name} is never reached", f"rule {by.name} always stops before it")
+        always = rule.when is None or (isinstance(rule.when, All) and not rule.when.all)
+        if rule.stop and always and rule.hold is None and rule.close is None:
+            for occasion in rule.on:
+                stopped.setdefault(occasion, rule)

@@ -1,0 +1,93 @@
+"""A decision in words that a team lead reads."""
+
+from typing import Any
+
+from schemas.decision import ActionTrace, Decision, Failed, RuleTrace
+
+_OPERATORS = {
+    "contains": "contains any of",
+    "contains_all": "contains all of",
+    "starts_with": "starts with",
+    "ends_with": "ends with",
+    "equals": "is",
+    "in": "is one of",
+    "regex": "matches",
+    "domain": "is of domain",
+    "any": "fits none of",
+}
+
+
+def describe(decision: Decision) -> list[str]:
+    """Lines from the outcome to the rules that did not fire."""
+    lines = [_outcome(decision)]
+    lines.append(f"priority {decision.tier} because of {decision.tier_why or 'no row of the priority table'}")
+    lines.append(f"due {decision.deadline:%Y-%m-%d %H:%M} UTC, {decision.target_why}")
+    if decision.refused:
+        lines.append(f"the rules' answer was withheld: {decision.refused}")
+    if decision.tags:
+        lines.append(f"tags: {', '.join(decision.tags)}")
+    if decision.skills:
+        lines.append(f"skills: {', '.join(decision.skills)}")
+    lines += [f"set {name} to {value!r}" for name, value in decision.attributes.items()]
+    for result in ("fired", "failed", "after_stop"):
+        lines += [line for rule in decision.rules if rule.result == result for line in _rule(rule, decision.stopped_by)]
+    if not decision.rules:
+        lines.append("no rule came into question")
+    lines += [f"error: {error}" for error in decision.errors]
+    return lines
+
+
+def _outcome(decision: Decision) -> str:
+    answer = decision.answer
+    match decision.outcome:
+        case "hold":
+            return f"held: {decision.hold}"
+        case "close":
+            return f"closed: {decision.close}"
+        case "answer" if answer is not None:
+            return f"answered with {answer.template} (rule {answer.rule}); nothing is left to do"
+        case _:
+            queued = f"waits in queue {decision.queue}"
+            return f"{queued}; acknowledged with {answer.template} (rule {answer.rule})" if answer else queued
+
+
+def _rule(rule: RuleTrace, stopped_by: str | None) -> list[str]:
+    if rule.result == "after_stop":
+        return [f"rule {rule.name} was not looked at: rule {stopped_by} had stopped"]
+    if rule.result == "failed":
+        return [f"rule {rule.name} did not fire: {_failed(rule.failed)}"]
+    actions = ", ".join(_action(action) for action in rule.actions)
+    return [f"rule {rule.name} fired: {actions}"]
+
+
+def _action(action: ActionTrace) -> str:
+    words = action.kind if action.value is True else f"{action.kind} {_value(action.value)}"
+    if action.applied:
+        return words
+    if action.lost_to is None:
+        return f"{words} (not this time: a person released it)"
+    return f"{words} (not applied: rule {action.lost_to} was first)"
+
+
+def _failed(failed: Failed | None) -> str:
+    if failed is None:
+        return "its conditions do not hold"
+    if failed.operator == "error":
+        return f"it broke ({failed.actual})"
+    negated = failed.operator.startswith("not ")
+    operator = failed.operator.removeprefix("not ")
+    if operator == "exists":
+        wanted = bool(failed.expected) is not negated
+        return f"{failed.field} should {'exist' if wanted else 'not exist'} — was {_value(failed.actual, quote=True)}"
+    words = f"{failed.field} {_OPERATORS.get(operator, operator)} {_value(failed.expected)}"
+    return f"{'not: ' if negated else ''}{words} — was {_value(failed.actual, quote=True)}"
+
+
+def _value(value: Any, *, quote: bool = False) -> str:
+    if value is None:
+        return "empty"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_value(item, quote=quote) for item in value) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"'{value}'" if quote and isinstance(value, str) else str(value)

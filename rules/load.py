@@ -1,0 +1,241 @@
+"""The only file here that reads the disk: a folder of rules and templates, and the policy sections → PolicySource."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from rules.check import check
+from rules.model import (
+    AutoAnswer,
+    BusinessHours,
+    Conversations,
+    PolicySource,
+    PriorityTable,
+    Queue,
+    Rule,
+    TemplateText,
+)
+from rules.parse import Reader
+from rules.problems import Problem, did_you_mean, place_of
+from rules.tree import MAX_CHARS, YamlList, YamlMap, parse_yaml
+from schemas.base import Config
+from schemas.errors import ConfigError
+
+_TEMPLATE = re.compile(
+    r"(?P<name>[A-Za-z0-9_-]+)(?:\.(?P<language>[a-z]{2,3}(?:-[a-z0-9]{2,8})?))?\.(?P<kind>txt|html)"
+)
+_KEYS = (*AutoAnswer.model_fields, *BusinessHours.model_fields, *Conversations.model_fields, *Queue.model_fields)
+
+
+class Folders(Config):
+    """Where rules and templates lie, relative to the configuration file."""
+
+    path: str = Field(default="rules/", min_length=1)
+    templates: str = Field(default="templates/", min_length=1)
+
+
+_SECTIONS: dict[str, TypeAdapter[Any]] = {
+    "rules": TypeAdapter(Folders),
+    "company": TypeAdapter(str),
+    "business_hours": TypeAdapter(dict[str, BusinessHours]),
+    "priority": TypeAdapter(PriorityTable),
+    "queues": TypeAdapter(dict[str, Queue]),
+    "default_queue": TypeAdapter(str),
+    "auto_answer": TypeAdapter(AutoAnswer),
+    "conversations": TypeAdapter(Conversations),
+}
+
+SECTIONS = tuple(_SECTIONS)
+"""The parts of the configuration file that are policy."""
+
+
+def read_yaml(path: Path, name: str) -> Any:
+    """A YAML file → tree with lines (`rules.tree`). Raises ConfigError with every mistake of form."""
+    problems: list[Problem] = []
+    text = _read(path, name, problems)
+    tree, found = parse_yaml(text, name) if text is not None else (None, [])
+    if problems or found:
+        raise ConfigError([str(problem) for problem in (*problems, *found)])
+    return tree
+
+
+def load_policy(config_dir: Path, sections: Mapping[str, Any], *, file: str = "switchboard.yaml") -> PolicySource:
+    """Build the policy from its sections (as `read_yaml` gives them) and the folders that they name.
+
+    Raises ConfigError with every mistake in all files, each as `file:line: what (hint)`.
+    """
+    problems: list[Problem] = []
+    values = dict(_sections(sections, file, problems))
+    folders: Folders = values.pop("rules", Folders())
+    named = isinstance(sections.get("rules"), dict)
+    rules = _rules(config_dir, folders.path, problems, required=named)
+    templates = _templates(config_dir, folders.templates, problems, required=named and "templates" in sections["rules"])
+    places = dict(_places(sections, file))
+    source = PolicySource(rules=tuple(rules), templates=templates, places=places, **values)
+    problems += check(source)
+    if problems:
+        unique = dict.fromkeys(str(problem) for problem in problems)
+        raise ConfigError(list(unique), hint="the policy was not loaded")
+    return source
+
+
+def _sections(sections: Mapping[str, Any], file: str, problems: list[Problem]) -> Iterator[tuple[str, Any]]:
+    for key, tree in sections.items():
+        adapter = _SECTIONS.get(key)
+        if adapter is None:
+            problems.append(
+                Problem(
+                    place_of(file, _line_of(sections, (key,))), f"unknown section {key!r}", did_you_mean(key, SECTIONS)
+                )
+            )
+            continue
+        if tree is None:
+            continue
+        try:
+            yield key, adapter.validate_python(tree)
+        except ValidationError as error:
+            problems += [
+                _translated(one["type"], one["msg"], (key, *one["loc"]), sections, file)
+                for one in error.errors(include_url=False)
+            ]
+
+
+def _translated(kind: str, message: str, path: tuple[Any, ...], tree: Any, file: str) -> Problem:
+    place = place_of(file, _line_of(tree, path))
+    where = ".".join(str(part) for part in path if str(part) != "[key]")
+    if kind == "extra_forbidden":
+        return Problem(
+            place,
+            f"{where}: unknown key",
+            did_you_mean(str(path[-1]), (*_KEYS, *PriorityTable.model_fields, "when", "tier")),
+        )
+    return Problem(place, f"{where}: {message.removeprefix('Value error, ')}")
+
+
+def _line_of(tree: Any, path: tuple[Any, ...]) -> int:
+    """The line of the deepest part of the path that stands in the file; 0 if none does."""
+    line = 0
+    for part in path:
+        in_map = isinstance(tree, YamlMap) and part in tree
+        if in_map or (isinstance(tree, YamlList) and isinstance(part, int) and part < len(tree)):
+            line, tree = tree.lines[part], tree[part]
+        elif isinstance(tree, dict) and part in tree:
+            tree = tree[part]
+        else:
+            break
+    return line
+
+
+def _places(sections: Mapping[str, Any], file: str) -> Iterator[tuple[str, str]]:
+    def walk(tree: Any, path: str) -> Iterator[tuple[str, str]]:
+        if isinstance(tree, YamlMap):
+            children = [(str(key), value, tree.lines[key]) for key, value in tree.items()]
+        elif isinstance(tree, YamlList):
+            children = [(str(number), value, tree.lines[number]) for number, value in enumerate(tree)]
+        else:
+            return
+        for key, value, line in children:
+            yield f"{path}{key}", f"{file}:{line}"
+            yield from walk(value, f"{path}{key}.")
+
+    for key, tree in sections.items():
+        if key in _SECTIONS:
+            yield key, place_of(file, _line_of(sections, (key,)))
+            yield from walk(tree, f"{key}.")
+
+
+def _read(path: Path, name: str, problems: list[Problem]) -> str | None:
+    try:
+        if path.stat().st_size > MAX_CHARS:
+            problems.append(Problem(name, f"larger than {MAX_CHARS // 1024 // 1024} MiB"))
+            return None
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        problems.append(Problem(name, f"not UTF-8 at byte {error.start}"))
+    except OSError as error:
+        problems.append(Problem(name, f"cannot be read: {error.strerror or error}"))
+    return None
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith((".", "README")))
+
+
+def _rules(config_dir: Path, written: str, problems: list[Problem], *, required: bool) -> list[Rule]:
+    path = config_dir / written
+    if path.is_dir():
+        files = [(item, f"{written.rstrip('/')}/{item.name}") for item in _files(path)]
+    elif path.is_file():
+        files = [(path, written)]
+    else:
+        if required:
+            problems.append(Problem(written, "there is no such file or folder for rules"))
+        return []
+    rules: list[Rule] = []
+    for item, name in files:
+        if item.suffix not in (".yaml", ".yml"):
+            problems.append(Problem(name, "is no rule file", "rule files end in .yaml"))
+            continue
+        text = _read(item, name, problems)
+        if text is not None:
+            tree, found = parse_yaml(text, name)
+            problems += found
+            reader = Reader(name)
+            if not found:
+                rules += reader.rules(tree)
+            problems += reader.problems
+    return rules
+
+
+def _templates(
+    config_dir: Path, written: str, problems: list[Problem], *, required: bool
+) -> dict[str, dict[str, TemplateText]]:
+    folder = config_dir / written
+    if not folder.is_dir():
+        if required:
+            problems.append(Problem(written, "there is no such folder for templates"))
+        return {}
+    texts: dict[tuple[str, str], tuple[str, str, str]] = {}
+    html: dict[tuple[str, str], tuple[str, str]] = {}
+    for path in _files(folder):
+        name = f"{written.rstrip('/')}/{path.name}"
+        match = _TEMPLATE.fullmatch(path.name)
+        if match is None:
+            problems.append(
+                Problem(name, "is no template", "templates are called NAME.txt, NAME.de.txt or NAME.de.html")
+            )
+            continue
+        content = _read(path, name, problems)
+        if content is None:
+            continue
+        key = (match["name"], match["language"] or "")
+        if match["kind"] == "html":
+            html[key] = (name, content)
+            continue
+        subject, text = _split(content)
+        if subject is None:
+            problems.append(
+                Problem(f"{name}:1", "a template begins with its subject", "write 'Subject: …' and an empty line")
+            )
+        else:
+            texts[key] = (name, subject, text)
+    for key, (name, _) in html.items():
+        if key not in texts:
+            problems.append(Problem(name, "has no .txt beside it", "not every mail reader shows HTML"))
+    result: dict[str, dict[str, TemplateText]] = {}
+    for (template, language), (name, subject, text) in texts.items():
+        page = html.get((template, language))
+        result.setdefault(template, {})[language] = TemplateText(
+            subject=subject, text=text, html=page[1] if page else None, file=name
+        )
+    return result
+
+
+def _split(content: str) -> tuple[str | None, str]:
+    head, _, rest = content.replace("\r\n", "\n").partition("\n")
+    if not head.lower().startswith("subject:") or (rest and not rest.startswith("\n")):
+        return None, ""
+    return head[len("subject:") :].strip(), rest[1:]

@@ -1,0 +1,264 @@
+"""Policy as data: what people wrote, checked for form, before it is compiled.
+
+Everything that decides lies in one `PolicySource`. Its version is a hash over that content, so that two processes
+with the same version decide alike; where a line stands in a file is kept for messages, outside of the hash.
+"""
+
+import hashlib
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+
+from schemas.base import Config
+from schemas.decision import CloseReason, Tier
+from schemas.durations import Duration
+from schemas.errors import ConfigError
+from schemas.interaction import Channel, Occasion, Verdict
+
+Operator = Literal[
+    "contains", "contains_all", "starts_with", "ends_with", "equals", "in", "regex", "exists", "domain"
+]  # fmt: skip
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta():
+        raise ValueError("must be longer than 0s")
+    return value
+
+
+def _many(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Span = Annotated[Duration, AfterValidator(_positive)]
+"""A duration longer than zero."""
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_many)]
+"""A list of texts; one text may be written without the brackets."""
+
+
+class Leaf(Config):
+    """One comparison. `name` is the header, attribute or form field that it looks at, where the field has names."""
+
+    field: str
+    name: str = ""
+    operator: Operator
+    value: bool | str | tuple[str, ...]
+    match: Literal["word", "part"] = "word"
+    path: str = "when"
+    line: int = 0
+
+
+class All(Config):
+    """Every part holds. Without parts: always."""
+
+    all: tuple["Condition", ...]
+    path: str = "when"
+
+
+class AnyOf(Config):
+    """At least one part holds."""
+
+    any: tuple["Condition", ...]
+    path: str = "when"
+
+
+class Not(Config):
+    """The part does not hold."""
+
+    negated: "Condition"
+    path: str = "when"
+
+
+Condition = Leaf | All | AnyOf | Not
+
+
+class Rule(Config):
+    """One rule. Lower `order` first, then the name; the first rule that writes a value wins."""
+
+    name: str = Field(min_length=1, max_length=128)
+    order: int = 100
+    when: Condition | None = None
+    """None: always."""
+    on: tuple[Occasion, ...] = ("first", "follow_up", "reopened")
+    answer: str | None = None
+    """The name of a template. Without a queue set by any rule the answer is final."""
+    queue: str | None = None
+    tier: Tier | None = None
+    target: Span | None = None
+    tags: Words = ()
+    skills: Words = ()
+    set: dict[str, str] = Field(default_factory=dict)
+    """Attributes to write."""
+    hold: str | None = Field(default=None, min_length=1)
+    """Why a person has to look first, in one word such as `spam`."""
+    close: CloseReason | None = None
+    stop: bool = False
+    file: str = ""
+    line: int = 0
+    lines: dict[str, int] = Field(default_factory=dict)
+
+
+class TemplateText(Config):
+    """One language of a template, as written."""
+
+    subject: str = ""
+    text: str
+    html: str | None = None
+    file: str = ""
+
+
+class BusinessHours(Config):
+    """A calendar: `hours` maps days (`mon-fri`, `sat`, `mon,wed`) to spans of local time."""
+
+    timezone: str
+    holidays: tuple[str, ...] = ()
+    """Country, or country and region (`DE-BE`), or a date of one's own (`2026-12-24`)."""
+    hours: dict[str, Words]
+
+
+class TableCondition(Config):
+    """What one row of the priority table asks for; each list means any of."""
+
+    customer_tier: Words = ()
+    channel: Annotated[tuple[Channel, ...], BeforeValidator(_many)] = ()
+    language: Words = ()
+    verdict: Annotated[tuple[Verdict, ...], BeforeValidator(_many)] = ()
+    tags: Words = ()
+
+
+class TableRow(Config):
+    """A row of the priority table. The first that fits decides; the last has no `when`."""
+
+    when: TableCondition | None = None
+    tier: Tier
+
+
+class Modifiers(Config):
+    """Bounded factors on the target. `floor` is the smallest share of the target that they may leave together."""
+
+    repeat_contact: float = Field(default=1.0, gt=0, le=1)
+    floor: float = Field(default=0.25, gt=0, le=1)
+
+
+DEFAULT_TARGETS: dict[str, dict[str, str]] = {
+    "chat": {"P1": "30s", "P2": "1m", "P3": "2m", "P4": "5m"},
+    "phone_log": {"P1": "15m", "P2": "1h", "P3": "4h", "P4": "8h"},
+    "web_form": {"P1": "1h", "P2": "4h", "P3": "8h", "P4": "24h"},
+    "email": {"P1": "1h", "P2": "4h", "P3": "8h", "P4": "24h"},
+}
+"""First response. A channel that the policy does not name keeps these."""
+
+
+def _with_default_targets(value: Any) -> Any:
+    return {**DEFAULT_TARGETS, **value} if isinstance(value, dict) else value
+
+
+class PriorityTable(Config):
+    """Signals choose the tier, the tier and the channel choose the target; time does the ranking."""
+
+    targets: Annotated[dict[Channel, dict[Tier, Span]], BeforeValidator(_with_default_targets)] = Field(
+        default_factory=dict, validate_default=True
+    )
+    table: tuple[TableRow, ...] = (TableRow(tier="P3"),)
+    modifiers: Modifiers = Modifiers()
+
+
+class Queue(Config):
+    """Where work waits for agents."""
+
+    business_hours: str | None = None
+    """A calendar's name. Without it `default` holds, if there is one; else the queue is always open."""
+    skills: dict[str, Annotated[int, Field(ge=1, le=10)]] = Field(default_factory=dict)
+    overflow_to: str | None = None
+    overflow_after: Span | None = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> "Queue":
+        if (self.overflow_to is None) != (self.overflow_after is None):
+            raise ValueError("overflow_to and overflow_after need each other")
+        return self
+
+
+class AutoAnswer(Config):
+    """The bounds on answers made by machine (RFC 3834)."""
+
+    per_sender_per_day: int = Field(default=10, ge=0)
+    per_domain_per_hour: int = Field(default=30, ge=0)
+    unknown: Literal["fixed", "never"] = "fixed"
+    """To senders of whom nothing is proved: fixed text only, or nothing."""
+    max_age: Span = timedelta(hours=24)
+
+
+def _with_number(value: str) -> str:
+    rest = value.replace("{number}", "", 1)
+    if rest == value or "{" in rest or "}" in rest:
+        raise ValueError('must hold {number} once and no other braces, such as "SB-{number}"')
+    return value
+
+
+class Conversations(Config):
+    reopen_within: Span = timedelta(days=14)
+    reference: Annotated[str, AfterValidator(_with_number)] = "SB-{number}"
+
+
+class PolicySource(Config):
+    """One whole policy. `to_json` and `from_json` carry it between processes without loss."""
+
+    company: str = ""
+    """What templates call you."""
+    rules: tuple[Rule, ...] = ()
+    templates: dict[str, dict[str, TemplateText]] = Field(default_factory=dict)
+    """name → language → text; language `""` is the text to fall back to."""
+    business_hours: dict[str, BusinessHours] = Field(default_factory=dict)
+    priority: PriorityTable = PriorityTable()
+    queues: dict[str, Queue] = Field(default_factory=lambda: {"general": Queue()})
+    default_queue: str = "general"
+    auto_answer: AutoAnswer = AutoAnswer()
+    conversations: Conversations = Conversations()
+    places: dict[str, str] = Field(default_factory=dict)
+    """Where a section stands (`queues.support` → `switchboard.yaml:31`), for messages."""
+
+    @property
+    def version(self) -> str:
+        """`p-` and 12 hex digits of SHA-256 over everything that decides."""
+        data = self.model_dump(mode="json", exclude={"rules", "templates", "places"})
+        # Rules run by (order, name), so neither their order in the file nor the file's name decides anything.
+        data["rules"] = [_rule_content(rule) for rule in sorted(self.rules, key=lambda r: (r.order, r.name))]
+        data["templates"] = {
+            name: {lang: text.model_dump(mode="json", exclude={"file"}) for lang, text in texts.items()}
+            for name, texts in self.templates.items()
+        }
+        return "p-" + hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
+
+    def to_json(self) -> bytes:
+        return orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+
+    @staticmethod
+    def from_json(data: bytes) -> "PolicySource":
+        """Raises ConfigError when the bytes are no policy that this version understands."""
+        try:
+            return PolicySource.model_validate_json(data)
+        except ValidationError as error:
+            problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
+            raise ConfigError(problems, hint="publish the policy again with this version") from error
+
+
+def _rule_content(rule: Rule) -> dict[str, Any]:
+    data = rule.model_dump(mode="json", exclude={"when", "file", "line", "lines"})
+    data["when"] = _condition_content(rule.when) if rule.when is not None else None
+    return data
+
+
+def _condition_content(condition: Condition) -> dict[str, Any]:
+    match condition:
+        case Leaf():
+            return condition.model_dump(mode="json", exclude={"path", "line"})
+        case All(all=parts):
+            return {"all": [_condition_content(part) for part in parts]}
+        case AnyOf(any=parts):
+            return {"any": [_condition_content(part) for part in parts]}
+        case Not(negated=part):
+            return {"not": _condition_content(part)}

@@ -1,0 +1,227 @@
+"""What people write in rule files → conditions and rules, with every mistake and its line.
+
+A `when` is a mapping whose parts all have to hold: `all`, `any`, `not`, or a field with its comparison:
+`channel: email`, `channel: [email, chat]`, `subject: {contains: [order, Bestellung]}`, `attribute.plan: gold`,
+`header: {name: List-Id, exists: true}`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from rules.fields import FIELDS, OPERATORS, Field
+from rules.model import All, AnyOf, Condition, Leaf, Not, Operator, Rule
+from rules.problems import Problem, did_you_mean, place_of
+from rules.tree import YamlList, YamlMap
+from rules.words import normal
+
+MAX_DEPTH = 20
+_LISTS = ("contains", "contains_all", "starts_with", "ends_with", "in", "domain")
+_RULE_KEYS = tuple(name for name in Rule.model_fields if name not in ("file", "line", "lines"))
+_GROUPS = ("all", "any", "not")
+_NEVER = Not(negated=All(all=()))
+
+
+class Reader:
+    """Reads one file's tree. `problems` grows; with any of them the policy is refused, so what is returned then
+    only serves to find further mistakes."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+
+    def problem(self, line: int, what: str, hint: str = "") -> None:
+        self.problems.append(Problem(place_of(self.file, line), what, hint))
+
+    # rules
+
+    def rules(self, tree: Any) -> list[Rule]:
+        """A file holds a list of rules; an empty one holds none."""
+        if tree is None:
+            return []
+        if not isinstance(tree, list):
+            self.problem(_line(tree) or 1, "a rule file holds a list of rules", "start each rule with '- name:'")
+            return []
+        lines = tree.lines if isinstance(tree, YamlList) else [0] * len(tree)
+        found = (self.rule(item, line) for item, line in zip(tree, lines, strict=True))
+        return [rule for rule in found if rule is not None]
+
+    def rule(self, tree: Any, line: int) -> Rule | None:
+        if not isinstance(tree, dict):
+            self.problem(line, "a rule is a mapping", "such as '- name: vip'")
+            return None
+        lines = dict(tree.lines) if isinstance(tree, YamlMap) else {}
+        name = tree.get("name")
+        label = f"rule {name}" if isinstance(name, str) else "rule without a name"
+        for key in tree:
+            if key not in _RULE_KEYS:
+                self.problem(lines.get(key, line), f"{label}: unknown key {key!r}", did_you_mean(key, _RULE_KEYS))
+        data = {key: _plain(tree[key]) for key in tree if key in _RULE_KEYS and key != "when"}
+        if isinstance(data.get("on"), str):
+            data["on"] = [data["on"]]
+        if "on" not in data and data.get("answer") is not None:
+            # Otherwise every message of a conversation would be answered with the same text.
+            data["on"] = ["first"]
+        when: Condition | None = None
+        if tree.get("when") is not None:
+            before = len(self.problems)
+            when = self.condition(tree["when"], "when", lines.get("when", line), label, 0)
+            if len(self.problems) > before:
+                # The policy is refused anyway; what is left of the conditions must not look like "always".
+                when = _NEVER
+        try:
+            return Rule(**data, when=when, file=self.file, line=line, lines=lines)
+        except ValidationError as error:
+            for one in error.errors(include_url=False):
+                key = str(one["loc"][0]) if one["loc"] else ""
+                place = ".".join(map(str, one["loc"]))
+                if key == "when":
+                    continue  # already reported with its own place
+                self.problem(lines.get(key, line), f"{label}: {place}: {_words(one['msg'])}")
+            return None
+
+    # conditions
+
+    def condition(self, tree: Any, path: str, line: int, label: str, depth: int) -> Condition | None:
+        if not isinstance(tree, dict):
+            self.problem(_line(tree) or line, f"{label}: {path}: a condition is a mapping", "such as 'channel: email'")
+            return None
+        if depth > MAX_DEPTH:
+            self.problem(_line(tree) or line, f"{label}: conditions are nested deeper than {MAX_DEPTH} levels")
+            return None
+        lines = tree.lines if isinstance(tree, YamlMap) else {}
+        parts: list[Condition | None] = []
+        for key, value in tree.items():
+            at = lines.get(key, line)
+            if key in _GROUPS:
+                parts.append(self.group(key, value, f"{path}.{key}", at, label, depth + 1))
+            else:
+                parts += self.comparison(key, value, f"{path}.{key}", at, label)
+        known = tuple(part for part in parts if part is not None)
+        return known[0] if len(known) == 1 else All(all=known, path=path)
+
+    def group(self, key: str, tree: Any, path: str, line: int, label: str, depth: int) -> Condition | None:
+        if key == "not":
+            inner = self.condition(tree, path, line, label, depth)
+            if isinstance(tree, dict) and not tree:
+                self.problem(line, f"{label}: {path}: there is nothing to negate")
+            return Not(negated=inner, path=path) if inner is not None else None
+        if isinstance(tree, dict):
+            self.problem(line, f"{label}: {path}: holds a list of conditions", "start each with '- '")
+            return None
+        if not isinstance(tree, list) or not tree:
+            self.problem(line, f"{label}: {path}: holds a list of conditions, at least one")
+            return None
+        lines = tree.lines if isinstance(tree, YamlList) else [line] * len(tree)
+        read = [
+            self.condition(item, f"{path}[{number}]", at, label, depth)
+            for number, (item, at) in enumerate(zip(tree, lines, strict=True))
+        ]
+        parts = tuple(part for part in read if part is not None)
+        return All(all=parts, path=path) if key == "all" else AnyOf(any=parts, path=path)
+
+    def comparison(self, key: str, tree: Any, path: str, line: int, label: str) -> list[Condition | None]:
+        field_name, _, name = key.partition(".")
+        field = FIELDS.get(field_name)
+        if field is None or (name and not field.named):
+            known = [f"{f}.…" if spec.named and f != "header" else f for f, spec in FIELDS.items()]
+            self.problem(line, f"{label}: {path}: unknown field {key!r}", did_you_mean(key, [*known, *_GROUPS]))
+            return []
+        written = tree if isinstance(tree, dict) else _short_form(field, tree)
+        if written is None:
+            allowed = ", ".join(OPERATORS[field.kind])
+            self.problem(line, f"{label}: {path}: say how {field_name} is compared", f"one of {allowed}: {{…}}")
+            return []
+        options = dict(written)
+        if field.named and not name:
+            name = options.pop("name", "")
+            if not isinstance(name, str) or not name:
+                self.problem(line, f"{label}: {path}: {field_name} needs a name", f"{field_name}.NAME, or name: NAME")
+                return []
+        match = options.pop("match", "word")
+        if match not in ("word", "part"):
+            self.problem(line, f"{label}: {path}: match is word or part, not {match!r}")
+            return []
+        if not options:
+            self.problem(line, f"{label}: {path}: has no operator", "one of " + ", ".join(OPERATORS[field.kind]))
+            return []
+        lines = tree.lines if isinstance(tree, YamlMap) else {}
+        found: list[Condition | None] = []
+        for operator, value in options.items():
+            where = path if len(options) == 1 else f"{path}.{operator}"
+            at = lines.get(operator, line)
+            problem = _misfit(field_name, field, operator, value)
+            if problem is not None:
+                self.problem(at, f"{label}: {where}: {problem[0]}", problem[1])
+                continue
+            value = _value(operator, value)
+            found.append(
+                Leaf(field=field_name, name=name, operator=operator, value=value, match=match, path=where, line=at)
+            )
+        return found
+
+
+def _short_form(field: Field, value: Any) -> Mapping[str, Any] | None:
+    """What `field: value` means without an operator; None where that would be a guess."""
+    if field.kind == "text" and not field.named:
+        return None
+    if field.kind == "set":
+        return {"contains": value}
+    return {"in": value} if isinstance(value, list) else {"equals": value}
+
+
+def _misfit(name: str, field: Field, operator: str, value: Any) -> tuple[str, str] | None:
+    """What is wrong with an operator and its value, and a hint; None if nothing is."""
+    allowed = OPERATORS[field.kind]
+    if operator not in allowed:
+        known = get_args(Operator)
+        if operator in known:
+            return f"{operator} does not fit {name}", f"one of {', '.join(allowed)}"
+        return f"unknown operator {operator!r}", did_you_mean(
+            operator, (*allowed, "match", *(["name"] if field.named else []))
+        )
+    if operator == "exists" or field.kind == "flag":
+        return None if isinstance(value, bool) else (f"{operator} takes true or false, not {value!r}", "")
+    items = value if isinstance(value, list) else [value]
+    if isinstance(value, list) and operator not in _LISTS:
+        return f"{operator} takes one value, not a list", "in takes a list" if "in" in allowed else ""
+    if not items:
+        return f"{operator} needs at least one value", ""
+    for item in items:
+        if isinstance(item, bool) or not isinstance(item, str | int):
+            return f"{operator} takes texts, not {item!r}", "put it in quotes"
+        if not (str(item) if operator == "regex" else normal(str(item))):
+            return (
+                f"{operator} has an empty text",
+                "use exists: false for an empty field" if "exists" in allowed else "",
+            )
+        if field.values and operator in ("equals", "in") and item not in field.values:
+            return f"{name} is never {item!r}", did_you_mean(str(item), field.values)
+    return None
+
+
+def _value(operator: str, value: Any) -> bool | str | tuple[str, ...]:
+    if isinstance(value, bool):
+        return value
+    if operator in _LISTS:
+        return tuple(str(item) for item in (value if isinstance(value, list) else [value]))
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Numbers that people write where a text is meant (`set: {plan: 7}`) stay what was written."""
+    if isinstance(value, dict):
+        return {
+            key: str(item) if isinstance(item, int) and not isinstance(item, bool) else item
+            for key, item in value.items()
+        }
+    return value
+
+
+def _line(tree: Any) -> int:
+    return tree.line if isinstance(tree, YamlMap | YamlList) else 0
+
+
+def _words(message: str) -> str:
+    return message.removeprefix("Value error, ")

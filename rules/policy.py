@@ -1,0 +1,46 @@
+"""A policy made ready to decide: compiled once, never changed, swapped as a whole."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from rules.calendar import ALWAYS, Calendar, compile_calendar
+from rules.check import check
+from rules.compile import CompiledRules, compile_rules
+from rules.model import PolicySource
+from rules.templates import Template, compile_template
+from schemas.errors import ConfigError
+
+DEFAULT_CALENDAR = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All that a decision needs besides the interaction and its facts."""
+
+    source: PolicySource
+    version: str
+    rules: CompiledRules
+    templates: Mapping[str, Template]
+    calendars: Mapping[str, Calendar]
+
+    def calendar_of(self, queue: str | None) -> Calendar:
+        """The queue's own calendar, else `default`, else always open. Any name is accepted."""
+        known = self.source.queues.get(queue) if queue is not None else None
+        if known is not None and known.business_hours is not None:
+            return self.calendars[known.business_hours]
+        return self.calendars.get(DEFAULT_CALENDAR, ALWAYS)
+
+
+def compile_policy(source: PolicySource) -> Policy:
+    """Raises ConfigError with every problem of the policy."""
+    problems = check(source)
+    if problems:
+        raise ConfigError([str(problem) for problem in problems], hint="nothing was changed: the policy is refused")
+    return Policy(
+        source=source,
+        version=source.version,
+        rules=compile_rules(source.rules),
+        templates=MappingProxyType({name: compile_template(name, texts) for name, texts in source.templates.items()}),
+        calendars=MappingProxyType({name: compile_calendar(hours) for name, hours in source.business_hours.items()}),
+    )

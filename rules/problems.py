@@ -1,0 +1,31 @@
+"""Mistakes in a policy: each with its place and, where one is known, a hint. Collected, never raised one by one."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    place: str
+    """`file:line`, or the file alone."""
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.what}" + (f" ({self.hint})" if self.hint else "")
+
+
+def did_you_mean(written: str, known: Iterable[str]) -> str:
+    """A hint for a name that does not exist: the nearest one, else what there is."""
+    names = sorted(known)
+    near = get_close_matches(written, names, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {near[0]}?"
+    if not names:
+        return "there are none"
+    return "there are " + ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+
+
+def place_of(file: str, line: int) -> str:
+    return f"{file}:{line}" if line else file
