@@ -92,6 +92,11 @@ class Decision(Model):
     answer: Answer | None = None
     queue: str | None = None
     """None for a final answer, a hold or a close."""
+    fallback_queue: str
+    """Where a human takes over when the answer cannot be given after all."""
+    refused: str = ""
+    """Why triage withheld the answer that a rule had chosen."""
+    hold_rule: str | None = None
     tier: Tier = "P3"
     tier_why: str = ""
     """Which row of the priority table or which rule chose the tier."""

@@ -94,6 +94,8 @@ class Contact(Model):
     subject: Line = ""
     text: Text = ""
     language: str | None = None
+    queue: str | None = None
+    """The account's queue, for what no rule places."""
     automatic: str | None = None
     """Why this counts as automatic mail (RFC 3834), or None: automatic mail is never answered by machine."""
     archived: bool = False

@@ -1,0 +1,88 @@
+"""Reads batches, hands them to one function, and commits what that function has finished with.
+
+Trouble that may pass (store, broker away) acknowledges nothing: the batch is read again after a pause.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from bus.port import Source
+from bus.records import Batch
+from runtime.backoff import backoff
+from runtime.logs import get_logger
+from runtime.tasks import TaskOwner
+from schemas.errors import is_temporary
+
+READ_TIMEOUT_S = 0.5
+PAUSE_CAP_S = 5.0
+DRAIN_TIMEOUT_S = 20.0
+
+log = get_logger(__name__)
+
+
+class Pump:
+    """A service around one Source. `handle` must be idempotent: after a crash it sees a batch again."""
+
+    def __init__(
+        self, name: str, source: Source, handle: Callable[[Batch], Awaitable[None]], *, max_records: int = 500
+    ) -> None:
+        self._name = name
+        self._source = source
+        self._handle = handle
+        self._max_records = max_records
+        self._tasks = TaskOwner()
+        self._stopping = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
+        self.healthy = False
+        """False while nothing can be read or handled: what readiness reports."""
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def start(self) -> None:
+        self._loop = self._tasks.spawn(self._name, self._run())
+
+    async def drain(self) -> None:
+        """Take no new batch, finish and commit the one in hand."""
+        self._stopping.set()
+        if self._loop is not None:
+            await asyncio.wait({self._loop}, timeout=DRAIN_TIMEOUT_S)
+
+    async def stop(self) -> None:
+        self._stopping.set()
+        await self._tasks.cancel_all(5.0)
+        await self._source.close()
+
+    async def failed(self) -> BaseException:
+        _, error = await self._tasks.wait_failed()
+        if self._stopping.is_set():
+            await asyncio.Event().wait()  # an orderly end is no death
+        return error
+
+    async def _run(self) -> None:
+        attempt = 0
+        while not self._stopping.is_set():
+            batch: Batch | None = None
+            try:
+                batch = await self._source.read(self._max_records, READ_TIMEOUT_S)
+                if len(batch):
+                    await self._handle(batch)
+                    await self._source.commit(batch)
+                attempt, self.healthy = 0, True
+            except Exception as error:
+                if not is_temporary(error):
+                    raise
+                self.healthy = False
+                log.warning("paused", pump=self._name, error=f"{type(error).__name__}: {error}", attempt=attempt)
+                if batch is not None and len(batch):
+                    await self._source.seek_back(batch)
+                await self._pause(backoff(attempt, 0.2, PAUSE_CAP_S))
+                attempt += 1
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,110 @@
+"""The applier: consumes decisions, deliveries and dead letters, and makes them true in the store.
+
+One transaction per batch. If one event of a batch cannot be applied, the batch is done one by one, and only the
+culprit becomes a dead letter.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy.engine import Connection
+
+from bus.dead_letters import Reason, dead_letter, needs_blob
+from bus.records import Batch, Record
+from bus.topics import DEAD_LETTERS, DECISIONS, DELIVERIES
+from router.applier.apply import apply_dead_letter, apply_decision, apply_delivery
+from router.policies import PolicyBook
+from rules.policy import Policy
+from runtime.clock import Clock
+from runtime.logs import get_logger
+from runtime.metrics import Metrics
+from schemas.codec import Invalid, decode
+from schemas.dead_letter import DeadLetter
+from schemas.decision import Decision
+from schemas.delivery import Delivery
+from schemas.errors import NotFound, TemporaryError
+from store.database import Database
+from store.outbox import Outbox
+
+GROUP = "switchboard-applier"
+TOPICS = (DECISIONS, DELIVERIES, DEAD_LETTERS)
+Applicable = Decision | Delivery | DeadLetter
+
+log = get_logger(__name__)
+
+
+class Applier:
+    """`handle` is what a pump over `TOPICS` calls."""
+
+    def __init__(self, database: Database, out: Outbox, policies: PolicyBook, clock: Clock, metrics: Metrics) -> None:
+        self._database = database
+        self._out = out
+        self._policies = policies
+        self._clock = clock
+        self._applied = metrics.counter(
+            "switchboard_applied_total", "Events applied to the store.", ["event", "outcome"]
+        )
+
+    async def handle(self, batch: Batch) -> None:
+        events = [self._event(record) for record in batch]
+        try:
+            await self._apply(events)
+        except TemporaryError:
+            raise
+        except Exception:
+            log.exception("a batch could not be applied as one: one by one now", records=len(events))
+            for record, event in zip(batch, events, strict=True):
+                await self._alone(record, event)
+
+    async def _alone(self, record: Record, event: Applicable) -> None:
+        try:
+            await self._apply([event])
+        except TemporaryError:
+            raise
+        except Exception as error:
+            log.exception("an event could not be applied", topic=record.topic, offset=record.offset)
+            letter = _letter(record, "invalid", f"{type(error).__name__}: {error}", self._clock)
+            await self._apply([letter])
+
+    async def _apply(self, events: Sequence[Applicable]) -> None:
+        now = self._clock.now()
+        versions = {e.policy_version for e in events if isinstance(e, Decision)}
+        try:
+            policies: dict[str, Policy] = await self._policies.get(versions)
+        except NotFound as error:
+            raise NotFound(f"{error}: a decision names a policy that was never published") from error
+
+        def work(conn: Connection) -> list[tuple[str, str]]:
+            return [_one(conn, self._out, event, policies, now) for event in events]
+
+        for event, outcome in await self._database.write(work):
+            self._applied.labels(event, outcome).inc()
+
+    def _event(self, record: Record) -> Applicable:
+        found = decode(record.headers, record.value)
+        if isinstance(found, Invalid):
+            return _letter(record, found.reason, found.detail, self._clock)
+        if not isinstance(found, Decision | Delivery | DeadLetter):
+            return _letter(record, "invalid", f"a {found.TYPE} does not belong on topic {record.topic}", self._clock)
+        return found
+
+
+def _one(
+    conn: Connection, out: Outbox, event: Applicable, policies: dict[str, Policy], now: datetime
+) -> tuple[str, str]:
+    match event:
+        case Decision():
+            bounds = policies[event.policy_version].source.auto_answer
+            return "decision", apply_decision(conn, out, event, bounds, now)
+        case Delivery():
+            return "delivery", apply_delivery(conn, out, event, now)
+        case DeadLetter():
+            return "dead_letter", apply_dead_letter(conn, event, now)
+
+
+def _letter(record: Record, reason: Reason, detail: str, clock: Clock) -> DeadLetter:
+    # The bytes go into the store's row, whatever their size, so no blob is needed.
+    small = replace(record, value=None) if needs_blob(record) else record
+    letter = dead_letter(small, reason, detail, at=clock.now())
+    return letter.model_copy(update={"raw": record.value})

@@ -1,0 +1,72 @@
+"""May a machine answer this interaction at all, and with which words? (RFC 3834, and nothing said to strangers.)"""
+
+from datetime import datetime
+from typing import Any
+
+from rules.engine import RuleResult
+from rules.policy import Policy
+from rules.templates import TemplateError, echoes_customer, render
+from schemas.decision import Answer
+from schemas.interaction import Channel, Interaction
+
+WRITTEN: frozenset[Channel] = frozenset({"email", "chat", "web_form"})
+"""Channels that can carry a written answer back."""
+
+
+def refusal(policy: Policy, interaction: Interaction, template: str) -> str:
+    """Why no machine-made answer may be given, or "". Depends on nothing that changes, so a replay says the same."""
+    if interaction.channel not in WRITTEN:
+        return f"a {interaction.channel} contact cannot be answered in writing"
+    if interaction.automatic:
+        return f"automatic mail is never answered by machine: {interaction.automatic}"
+    if interaction.archived:
+        return "back-fill is never answered"
+    if interaction.accepted_at - interaction.received_at > policy.source.auto_answer.max_age:
+        return "older than auto_answer.max_age when it was accepted"
+    if interaction.channel != "email":
+        return ""
+    if not interaction.sender.address:
+        return "there is no address to answer to"
+    if interaction.sender.verdict == "failed":
+        return "the sender failed authentication"
+    if interaction.sender.verdict == "unknown":
+        if policy.source.auto_answer.unknown == "never":
+            return "the sender is not verified, and auto_answer.unknown is never"
+        if echoes_customer(policy.templates[template]):
+            return f"template {template} repeats the customer's words, and the sender is not verified"
+    return ""
+
+
+def compose(
+    policy: Policy, interaction: Interaction, result: RuleResult, *, final: bool, queue: str, now: datetime
+) -> Answer:
+    """Render the answer that the rules chose. Raises TemplateError: then a human answers."""
+    if result.answer is None:
+        raise TemplateError("no rule chose an answer")
+    template = policy.templates[result.answer.template]
+    rendered = render(template, interaction.language, _fields(policy, interaction, result, queue, now))
+    return Answer(
+        rule=result.answer.rule,
+        template=result.answer.template,
+        subject=rendered.subject,
+        text=rendered.text,
+        html=rendered.html,
+        final=final,
+    )
+
+
+def _fields(policy: Policy, interaction: Interaction, result: RuleResult, queue: str, now: datetime) -> dict[str, Any]:
+    calendar = policy.calendar_of(queue)
+    opens = calendar.next_open(now)
+    return {
+        "reference": interaction.reference,
+        "customer_name": interaction.sender.name,
+        "subject": interaction.subject,
+        "channel": interaction.channel,
+        "account": interaction.account,
+        "language": interaction.language or "",
+        "opening_hours": calendar.text(interaction.language),
+        "next_opening": calendar.moment_text(opens, interaction.language) if opens else "",
+        "attributes": {**interaction.attributes, **result.attributes},
+        "company": policy.source.company,
+    }

@@ -1,0 +1,136 @@
+"""Triage of one interaction: resolve > prioritise > decide > queue. Pure: the same in gives the same out."""
+
+from datetime import datetime
+
+from router.core.answers import compose, refusal
+from rules.engine import RuleResult, evaluate
+from rules.policy import Policy
+from rules.priority import Priority, prioritise
+from rules.templates import TemplateError
+from schemas import ids
+from schemas.decision import Answer, CloseReason, Decision, Facts, Outcome
+from schemas.interaction import Interaction
+
+
+def decide(policy: Policy, interaction: Interaction, facts: Facts, now: datetime) -> Decision:
+    """The decision on one interaction. May raise only on a bug: see `decide_safely`."""
+    result = evaluate(policy, interaction, facts, now)
+    fallback = _known(policy, interaction.queue) or policy.source.default_queue
+    queue = _known(policy, result.queue)
+    priority = prioritise(policy, interaction, facts, result, queue=queue or fallback)
+    errors = list(result.errors)
+
+    outcome: Outcome
+    answer: Answer | None = None
+    close: CloseReason | None = None
+    refused = ""
+    if result.hold is not None:
+        outcome = "hold"
+    elif result.close is not None:
+        outcome, close = "close", result.close
+    elif interaction.automatic and queue is None:
+        # Out-of-office notes and the like need nobody, unless a rule sends them to somebody.
+        outcome, close = "close", "automatic"
+    elif result.answer is not None:
+        refused = refusal(policy, interaction, result.answer.template)
+        if not refused:
+            try:
+                answer = compose(policy, interaction, result, final=queue is None, queue=queue or fallback, now=now)
+            except TemplateError as error:
+                refused = str(error)
+                errors.append(str(error))
+        outcome = "answer" if answer is not None and answer.final else "queue"
+    else:
+        outcome = "queue"
+    return _decision(
+        policy,
+        interaction,
+        facts,
+        now,
+        outcome=outcome,
+        result=result,
+        priority=priority,
+        answer=answer,
+        close=close,
+        queue=(queue or fallback) if outcome == "queue" else None,
+        fallback=fallback,
+        refused=refused,
+        errors=errors,
+    )
+
+
+def decide_safely(policy: Policy, interaction: Interaction, facts: Facts, now: datetime) -> Decision:
+    """Total: an error while deciding sends the interaction to the human queue (Sieve's implicit keep, RFC 5228)."""
+    try:
+        return decide(policy, interaction, facts, now)
+    except Exception as error:
+        result = RuleResult()
+        fallback = policy.source.default_queue
+        return _decision(
+            policy,
+            interaction,
+            facts,
+            now,
+            outcome="queue",
+            result=result,
+            priority=prioritise(policy, interaction, facts, result, queue=fallback),
+            queue=fallback,
+            fallback=fallback,
+            errors=[f"triage failed: {type(error).__name__}: {error}"],
+        )
+
+
+def _known(policy: Policy, queue: str | None) -> str | None:
+    return queue if queue in policy.source.queues else None
+
+
+def _decision(
+    policy: Policy,
+    interaction: Interaction,
+    facts: Facts,
+    now: datetime,
+    *,
+    outcome: Outcome,
+    result: RuleResult,
+    priority: Priority,
+    queue: str | None,
+    fallback: str,
+    errors: list[str],
+    answer: Answer | None = None,
+    close: CloseReason | None = None,
+    refused: str = "",
+) -> Decision:
+    holds = (
+        trace.name for trace in result.traces for action in trace.actions if action.kind == "hold" and action.applied
+    )
+    return Decision(
+        id=ids.decision_id(interaction.id, interaction.round),
+        interaction_id=interaction.id,
+        conversation_id=interaction.conversation_id,
+        seq=interaction.seq,
+        round=interaction.round,
+        policy_version=policy.version,
+        decided_at=now,
+        outcome=outcome,
+        answer=answer,
+        queue=queue,
+        fallback_queue=fallback,
+        refused=refused,
+        tier=priority.tier,
+        tier_why=priority.tier_why,
+        target_s=priority.target.total_seconds(),
+        target_why=priority.target_why,
+        deadline=priority.deadline,
+        skills=result.skills,
+        tags=result.tags,
+        attributes=result.attributes,
+        hold=result.hold if outcome == "hold" else None,
+        hold_rule=next(holds, None) if outcome == "hold" else None,
+        close=close,
+        stopped_by=result.stopped_by,
+        facts=facts,
+        rules=result.traces,
+        considered=result.considered,
+        errors=tuple(errors),
+        traceparent=interaction.traceparent,
+    )
