@@ -61,10 +61,13 @@ class Pump:
         return error
 
     async def _run(self) -> None:
-        attempt = 0
+        attempt, joined = 0, False
         while not self._stopping.is_set():
             batch: Batch | None = None
             try:
+                if not joined:
+                    await self._source.start()
+                    joined = True
                 batch = await self._source.read(self._max_records, READ_TIMEOUT_S)
                 if len(batch):
                     await self._handle(batch)

@@ -1,0 +1,66 @@
+"""Setting a record aside: its bytes, headers, reason and place, as a record for the dead-letters topic."""
+
+import base64
+from datetime import datetime
+from typing import Literal
+
+from bus.records import Outgoing, Record
+from bus.topics import DEAD_LETTERS, INTERACTIONS
+from schemas import cloudevents
+from schemas.codec import encode
+from schemas.dead_letter import DeadLetter, Place
+from schemas.limits import INLINE_BYTES
+
+Reason = Literal["undecodable", "unknown_type", "invalid", "too_large", "unparsable", "refused", "undeliverable"]
+
+
+def needs_blob(record: Record) -> bool:
+    """True if the bytes are too many to travel inside a dead letter: store them and pass their `dataref`."""
+    return len(record.value or b"") > INLINE_BYTES
+
+
+def dead_letter(
+    record: Record, reason: Reason, detail: str, *, at: datetime, dataref: str | None = None, round_: int = 1
+) -> DeadLetter:
+    """What is known about a record that could not be processed. Works for any bytes at all.
+
+    With `dataref` the value stays out; without it the value must fit (`needs_blob`).
+    """
+    assert dataref is not None or not needs_blob(record), "store the bytes first"
+    place = f"{record.topic}:{record.partition}:{record.offset}"
+    envelope = cloudevents.parse(record.headers)
+    interaction = None
+    if record.topic == INTERACTIONS and not isinstance(envelope, str):
+        interaction = envelope.id
+    return DeadLetter(
+        id=interaction or place,
+        conversation_id=_text(record.key) or interaction or place,
+        interaction_id=interaction,
+        round=round_,
+        reason=reason,
+        detail=detail,
+        place=Place(topic=record.topic, partition=record.partition, offset=record.offset),
+        headers=tuple((name, _base64(value)) for name, value in record.headers),
+        raw=None if dataref is not None or record.value is None else _base64(record.value),
+        dataref=dataref,
+        at=at,
+    )
+
+
+def outgoing(letter: DeadLetter) -> Outgoing:
+    """The record that carries a dead letter."""
+    encoded = encode(letter)
+    return Outgoing(DEAD_LETTERS, encoded.key, encoded.value, encoded.headers)
+
+
+def _text(key: bytes | None) -> str:
+    """The key as text, or nothing: another spelling of the bytes would land in another partition."""
+    try:
+        return (key or b"").decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
+
+
+def _base64(value: bytes) -> bytes:
+    """The field takes base64 and holds the bytes."""
+    return base64.b64encode(value)
