@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from channels.settings import SmtpIngressSettings
 from runtime.clock import Clock
 from runtime.lifecycle import Service
 from runtime.metrics import Metrics
@@ -24,6 +25,8 @@ class Context:
     metrics: Metrics
     public_url: str
     """Where customers reach us over HTTP, without a trailing slash."""
+    smtp_ingress: SmtpIngressSettings
+    """Where the mail door listens. Only the email channel uses it."""
     secret: bytes = field(repr=False)
     """The installation's key: sign sessions and links with a key derived from it for one purpose only."""
 

@@ -1,0 +1,19 @@
+"""The `desk` section."""
+
+from pydantic import Field
+
+from schemas.base import Config
+from schemas.durations import Duration, parse_duration
+
+
+class DeskSettings(Config):
+    """How work is handed to agents."""
+
+    lease: Duration = parse_duration("5m")
+    """An accepted work item goes back to its queue when nothing is heard of its agent for this long."""
+    heartbeat: Duration = parse_duration("10s")
+    """How often a client renews the leases of what it holds."""
+    sweep: Duration = parse_duration("2s")
+    """How often leases that have run out are looked for."""
+    max_items: int = Field(default=10, ge=1, le=100)
+    """Work items that one agent may hold at a time."""

@@ -1,0 +1,164 @@
+"""The configuration of a whole installation: settings and policy, checked wholly before anything starts.
+
+Precedence: command line > `SWITCHBOARD_SECTION__KEY` > `SWITCHBOARD_SECTION__KEY_FILE` > the file > defaults.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from agents.settings import DeskSettings
+from bus.settings import KafkaSettings
+from channels import registry
+from channels.settings import SmtpIngressSettings
+from router.settings import RouterSettings
+from rules.load import SECTIONS as POLICY_SECTIONS
+from rules.load import load_policy, read_yaml
+from rules.model import PolicySource
+from rules.problems import Problem, did_you_mean
+from rules.tree import YamlMap
+from runtime.http.settings import HttpSettings
+from runtime.logs import LogSettings
+from schemas.base import Config
+from schemas.errors import ConfigError
+from store.settings import BlobSettings, StoreSettings
+from switchboard.environment import overlay
+
+DEFAULT_FILE = "switchboard.yaml"
+
+
+class Settings(Config):
+    """Everything that is read at start. Each section belongs to the room that it configures."""
+
+    version: Literal[1] = 1
+    data_dir: Path = Path("data")
+    http: HttpSettings = HttpSettings()
+    smtp_ingress: SmtpIngressSettings = SmtpIngressSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    store: StoreSettings = StoreSettings()
+    blobs: BlobSettings = BlobSettings()
+    router: RouterSettings = RouterSettings()
+    desk: DeskSettings = DeskSettings()
+    log: LogSettings = LogSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """`channels`: channel → account → that channel's settings."""
+
+    path: Path
+    settings: Settings
+    policy: PolicySource
+    channels: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def data_dir(self) -> Path:
+        return (self.path.parent / self.settings.data_dir).resolve()
+
+    @property
+    def public_url(self) -> str:
+        return self.settings.http.public_url or f"http://{self.settings.http.bind}"
+
+
+def load(
+    path: Path, *, environment: Mapping[str, str] | None = None, overrides: Mapping[str, str] | None = None
+) -> Configuration:
+    """Read and check everything. `overrides` are dotted keys from the command line (`kafka.brokers`).
+
+    Raises ConfigError with every mistake at once, each with its place.
+    """
+    name = path.name
+    tree = read_yaml(path, name)
+    if tree is None:
+        tree = YamlMap()
+        tree.lines = {}
+    if not isinstance(tree, YamlMap):
+        raise ConfigError([f"{name}: must be a mapping of sections"])
+    problems: list[str] = []
+    known = {*Settings.model_fields, *POLICY_SECTIONS, "channels"}
+    places = overlay(tree, os.environ if environment is None else environment, overrides or {}, known, problems)
+    problems += [
+        str(Problem(_place(tree, (key,), name, places), f"unknown section {key!r}", did_you_mean(key, known)))
+        for key in tree
+        if key not in known
+    ]
+    settings = Settings()
+    try:
+        settings = Settings.model_validate(
+            {k: v for k, v in tree.items() if k in Settings.model_fields and v is not None}
+        )
+    except ValidationError as error:
+        problems += _translate(error, (), tree, name, places)
+    channels = dict(_channels(tree, name, places, problems))
+    policy = PolicySource()
+    try:
+        policy = load_policy(path.parent, {k: tree[k] for k in POLICY_SECTIONS if k in tree}, file=name)
+    except ConfigError as error:
+        problems += error.problems
+    problems += _queues_of_accounts(channels, policy)
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)), hint=f"{len(problems)} mistakes; nothing was started")
+    return Configuration(path.resolve(), settings, policy, channels)
+
+
+def _channels(
+    tree: YamlMap, name: str, places: Mapping[str, str], problems: list[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    section = tree.get("channels") or {}
+    if not isinstance(section, dict):
+        problems.append(f"{_place(tree, ('channels',), name, places)}: channels must map a channel to its accounts")
+        return
+    for channel, accounts in section.items():
+        try:
+            model = registry.channel(channel).settings
+        except ConfigError as error:
+            place = _place(tree, ("channels", channel), name, places)
+            problems += [f"{place}: {problem} ({error.hint})" for problem in error.problems]
+            continue
+        found: dict[str, Any] = {}
+        for account, values in (accounts or {}).items():
+            try:
+                found[account] = model.model_validate(values or {})
+            except ValidationError as error:
+                problems += _translate(error, ("channels", channel, account), tree, name, places)
+        yield channel, found
+
+
+def _queues_of_accounts(channels: Mapping[str, Mapping[str, Any]], policy: PolicySource) -> list[str]:
+    return [
+        f"channels.{channel}.{account}.queue: there is no queue {settings.queue!r}"
+        f" ({did_you_mean(settings.queue, policy.queues)})"
+        for channel, accounts in channels.items()
+        for account, settings in accounts.items()
+        if getattr(settings, "queue", None) and settings.queue not in policy.queues
+    ]
+
+
+def _translate(
+    error: ValidationError, prefix: tuple[str, ...], tree: Any, name: str, places: Mapping[str, str]
+) -> list[str]:
+    problems = []
+    for one in error.errors(include_url=False, include_input=False):
+        path = (*prefix, *one["loc"])
+        where = ".".join(str(part) for part in path)
+        what = "unknown key" if one["type"] == "extra_forbidden" else one["msg"].removeprefix("Value error, ")
+        problems.append(str(Problem(_place(tree, path, name, places), f"{where}: {what}")))
+    return problems
+
+
+def _place(tree: Any, path: tuple[Any, ...], name: str, places: Mapping[str, str]) -> str:
+    """Where the deepest part of the path that is set was set."""
+    key = ".".join(str(part) for part in path)
+    if key in places:
+        return places[key]
+    line = 0
+    for part in path:
+        if isinstance(tree, YamlMap) and part in tree:
+            line, tree = tree.lines.get(part) or line, tree[part]
+        else:
+            break
+    return f"{name}:{line}" if line else name
