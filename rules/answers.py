@@ -25,7 +25,7 @@ def render_answer(
     known = policy.templates.get(template)
     if known is None:
         raise TemplateError(f"there is no template {template}")
-    language = known.choose(interaction.language) or interaction.language
+    language = known.choose(interaction.language)
     calendar = policy.calendar_of(queue or interaction.queue or policy.source.default_queue)
     opening = calendar.next_open(now) if not calendar.is_open(now) else None
     fields = {

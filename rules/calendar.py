@@ -17,7 +17,7 @@ from rules.model import BusinessHours
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 SEARCH = timedelta(days=3 * 366)
-"""How far ahead an opening is looked for. A calendar that is closed longer than this is refused."""
+"""How far ahead we look. No opening and no deadline lies further away."""
 
 _TIME = r"([01]\d|2[0-4]):([0-5]\d)"
 _SPAN = re.compile(rf"{_TIME}-{_TIME}")
@@ -71,18 +71,18 @@ class Calendar:
         return None
 
     def add_business_time(self, moment: datetime, span: timedelta) -> datetime:
-        """The instant at which `span` of open time has passed since `moment`: always within open time or at its end.
-
-        Without an opening within `SEARCH` the clock runs as if open, so that a deadline exists all the same.
+        """The instant at which `span` of open time has passed since `moment`: always within open time or at its end,
+        and never more than `SEARCH` away.
         """
         moment = moment.astimezone(UTC)
+        horizon = moment + SEARCH
         left = max(span, timedelta())
         for start, end in self._spans(moment):
             begin = max(start, moment)
             if left <= end - begin:
-                return begin + left
+                return min(begin + left, horizon)
             left -= end - begin
-        return moment + span
+        return horizon
 
     def text(self, language: str | None = None) -> str:
         """The week in words: `Mon–Fri 09:00–12:30, 13:30–18:00; Sat 10:00–14:00`."""

@@ -42,8 +42,9 @@ class Node:
                     actual=shown(view.raw(leaves[0].field, leaves[0].name)) if leaves else None,
                 )
             case Not(negated=negated, path=path):
-                leaf = leaves_of(negated)[0]
-                return _failed(leaf, f"not {leaf.operator}", leaf.value, view, path=path)
+                for first in leaves_of(negated):
+                    return _failed(first, f"not {first.operator}", first.value, view, path=path)
+                return Failed(path=path, field="", operator="not", expected="always")
 
 
 def _failed(leaf: Leaf, operator: str, expected: Any, view: View, path: str = "") -> Failed:
@@ -51,7 +52,7 @@ def _failed(leaf: Leaf, operator: str, expected: Any, view: View, path: str = ""
         path=path or leaf.path,
         field=_label(leaf),
         operator=operator,
-        expected=shown(expected),
+        expected=[shown(one) for one in expected[:8]] if isinstance(expected, tuple) else shown(expected),
         actual=shown(view.raw(leaf.field, leaf.name)),
     )
 

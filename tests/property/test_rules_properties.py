@@ -1,0 +1,260 @@
+"""What has to hold for any text, any rules, any calendar."""
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from rules.answers import render_answer
+from rules.calendar import SEARCH, Calendar, compile_calendar
+from rules.compile import CompiledRules, Index
+from rules.engine import RuleResult, evaluate
+from rules.explain import describe
+from rules.fields import FIELDS, OPERATORS
+from rules.model import All, AnyOf, BusinessHours, Condition, Leaf, Not, PolicySource, Queue, Rule, TemplateText
+from rules.parse import Reader
+from rules.policy import Policy, compile_policy
+from rules.priority import prioritise
+from rules.templates import TemplateError, compile_template, render
+from rules.tree import parse_yaml
+from rules.words import normal, phrase, tokens
+from schemas.decision import TIERS, Decision, Facts
+from tests.kit.contacts import NOW, call, chat, email, web_form
+from tests.kit.policies import accepted, example_policy
+
+# Few words, in several scripts and with traps, so that texts and rules meet often.
+WORDS = [
+    *("order", "Order", "reorder", "o\u00adrder", "Straße", "STRASSE", "café", "注文", "ご", "주문", "ส", "поръчка"),
+    *("कम", "कमी", "#1", "c++", "a_b", "1", "12", "ﬁ", "℡", "İ", "ǆ"),
+]
+PHRASES = st.lists(st.sampled_from(WORDS), min_size=1, max_size=2).map(" ".join)
+GAPS = st.sampled_from(["", " ", "\n", ", ", "-", "\u200b"])
+TEXTS = st.lists(st.tuples(st.sampled_from(WORDS), GAPS), max_size=8).map(
+    lambda pairs: "".join(word + gap for word, gap in pairs)
+)
+ANY_TEXT = st.text(st.characters(codec="utf-8"), max_size=200)
+
+
+def _moments(first: int, last: int) -> st.SearchStrategy[datetime]:
+    start, end = (datetime(year, 1, 1, tzinfo=UTC).replace(tzinfo=None) for year in (first, last))
+    return st.datetimes(start, end, timezones=st.just(UTC))
+
+
+@st.composite
+def leaves(draw: st.DrawFn) -> Leaf:
+    name = draw(st.sampled_from(["subject", "text", "message", "subject", "text", "message", *FIELDS]))
+    field = FIELDS[name]
+    operator = draw(st.sampled_from(["contains", "contains_all", *OPERATORS[field.kind]]))
+    if operator not in OPERATORS[field.kind]:
+        operator = OPERATORS[field.kind][0]
+    value: Any
+    if operator == "exists" or field.kind == "flag":
+        value = draw(st.booleans())
+    elif operator == "regex":
+        value = draw(st.sampled_from(["(?i)order", r"\d+", "^$", "(a+)+$", "[^a-z]"]))
+    elif field.values:
+        value = draw(st.sampled_from(field.values))
+    elif name == "queue":
+        value = "general"
+    elif operator == "equals":
+        value = draw(PHRASES)
+    else:
+        value = tuple(draw(st.lists(PHRASES, min_size=1, max_size=3)))
+    return Leaf(
+        field=name,
+        name="x" if field.named else "",
+        operator=operator,
+        value=value,
+        match=draw(st.sampled_from(["word", "part"])),
+    )
+
+
+CONDITIONS: st.SearchStrategy[Condition] = st.recursive(
+    leaves(),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda parts: All(all=tuple(parts))),
+        st.lists(inner, min_size=1, max_size=3).map(lambda parts: AnyOf(any=tuple(parts))),
+        inner.map(lambda part: Not(negated=part)),
+    ),
+    max_leaves=6,
+)
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    rules = [
+        Rule(
+            name=f"r{number}",
+            order=draw(st.integers(0, 3)),
+            when=draw(st.none() | CONDITIONS) if number else draw(CONDITIONS),
+            tags=(f"t{number}", draw(st.sampled_from(WORDS))),
+            tier=draw(st.none() | st.sampled_from(TIERS)),
+            queue=draw(st.none() | st.just("general")),
+            hold=draw(st.none() | st.just("check")),
+            stop=draw(st.sampled_from([False, False, True])),
+        )
+        for number in range(draw(st.integers(1, 6)))
+    ]
+    # Rules behind an unconditional stop are a mistake that the check refuses.
+    rules = [rule.model_copy(update={"stop": False}) if rule.when in (None, All(all=())) else rule for rule in rules]
+    return compile_policy(PolicySource(rules=tuple(rules), queues={"general": Queue()}))
+
+
+def without_index(policy: Policy) -> Policy:
+    rules = policy.rules.rules
+    return replace(policy, rules=CompiledRules(rules, Index(always=list(range(len(rules))))))
+
+
+def decided(result: RuleResult) -> Any:
+    fired = tuple(trace for trace in result.traces if trace.result == "fired")
+    return replace(result, traces=fired, considered=0)
+
+
+@settings(max_examples=400, deadline=None)
+@given(policy=policies(), subject=TEXTS, text=TEXTS, released=st.none() | st.sampled_from(["r0", "r1"]))
+def test_the_index_never_changes_a_decision(policy: Policy, subject: str, text: str, released: str | None) -> None:
+    interaction = accepted(subject=subject, text=text, attributes={"x": text}, released_from=released)
+    with_index = evaluate(policy, interaction, Facts(), NOW)
+    assert decided(with_index) == decided(evaluate(without_index(policy), interaction, Facts(), NOW))
+    assert decided(with_index) == decided(evaluate(policy, interaction, Facts(), NOW, trace_all=True))
+    assert with_index.errors == ()
+
+
+@settings(max_examples=300)
+@given(written=PHRASES, text=TEXTS | ANY_TEXT, part=st.booleans())
+def test_a_text_with_a_phrase_has_its_anchor(written: str, text: str, part: bool) -> None:
+    made, folded = phrase(written, part=part), normal(text)
+    if made.found_in(folded):
+        assert made.token in tokens(folded) if made.token is not None else made.text in folded
+
+
+@given(text=ANY_TEXT)
+def test_the_normal_form_is_stable(text: str) -> None:
+    assert normal(normal(text)) == normal(text)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    subject=ANY_TEXT,
+    text=ANY_TEXT,
+    name=ANY_TEXT,
+    make=st.sampled_from([email, chat, web_form, call]),
+    tier=st.none() | ANY_TEXT,
+    occasion=st.sampled_from(["first", "follow_up", "reopened"]),
+    language=st.none() | st.sampled_from(["de", "fr-CA", "xx", ""]) | ANY_TEXT,
+    now=_moments(1990, 2100),
+)
+def test_the_example_policy_decides_on_anything(
+    subject: str, text: str, name: str, make: Any, tier: str | None, occasion: Any, language: str | None, now: datetime
+) -> None:
+    policy = example_policy()
+    interaction = accepted(make(text=text, received_at=now, language=language), subject=subject, occasion=occasion)
+    interaction = interaction.model_copy(update={"sender": interaction.sender.model_copy(update={"name": name})})
+    facts = Facts(customer_tier=tier, customer_tags=(text,))
+    result = evaluate(policy, interaction, facts, now)
+    assert result.errors == ()
+    priority = prioritise(policy, interaction, facts, result)
+    assert priority.deadline >= interaction.received_at
+    rendered = render_answer(policy, interaction, result.answer.template, now) if result.answer else None
+    assert rendered is None or rendered.text
+    decision = Decision(
+        id="d", interaction_id="i", conversation_id="c", seq=1, policy_version="p", decided_at=now, outcome="queue",
+        fallback_queue="general", target_s=priority.target.total_seconds(), deadline=priority.deadline,
+        rules=result.traces,
+    )  # fmt: skip
+    assert describe(decision)
+
+
+def test_a_surrogate_that_slipped_through_breaks_one_rule_only() -> None:
+    interaction = accepted().model_copy(update={"subject": "order", "text": "a \ud800"})
+    result = evaluate(example_policy(), interaction, Facts(), NOW)
+    assert [error.split(":")[0] for error in result.errors] == ["rule orders"]
+    assert result.answer is not None and result.answer.template == "acknowledgement"
+
+
+# Calendars
+
+_TIMES = st.integers(0, 96).map(lambda quarter: f"{quarter // 4:02}:{quarter % 4 * 15:02}")
+
+
+@st.composite
+def calendars(draw: st.DrawFn) -> Calendar:
+    hours = {}
+    for day in draw(st.sets(st.sampled_from(["mon", "tue", "wed", "thu", "fri", "sat", "sun"]), min_size=1)):
+        times = sorted(draw(st.sets(_TIMES, min_size=2, max_size=4)))
+        hours[day] = [f"{start}-{end}" for start, end in zip(times[::2], times[1::2], strict=False)]
+    zone = draw(
+        st.sampled_from(["Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe", "UTC", "Africa/Casablanca"])
+    )
+    holidays = draw(st.sampled_from([[], ["DE-BE"], ["US", "2026-12-24"]]))
+    return compile_calendar(BusinessHours.model_validate({"timezone": zone, "holidays": holidays, "hours": hours}))
+
+
+MOMENTS = _moments(2020, 2035)
+SPANS = st.timedeltas(timedelta(), timedelta(days=5))
+
+
+@settings(max_examples=200, deadline=None)
+@given(calendar=calendars(), moment=MOMENTS, span=SPANS, later=SPANS)
+def test_deadlines(calendar: Calendar, moment: datetime, span: timedelta, later: timedelta) -> None:
+    deadline = calendar.add_business_time(moment, span)
+    assert calendar.add_business_time(moment + later, span) >= deadline
+    assume(calendar.add_business_time(moment, span + later) < moment + SEARCH)
+    assert deadline >= moment + span
+    assert calendar.is_open(deadline) or calendar.is_open(deadline - timedelta(microseconds=1))
+    # Nothing is lost or won by looking at the clock in between.
+    assert not later or calendar.add_business_time(deadline, later) == calendar.add_business_time(moment, span + later)
+
+
+@settings(max_examples=200, deadline=None)
+@given(calendar=calendars(), moment=MOMENTS)
+def test_next_open(calendar: Calendar, moment: datetime) -> None:
+    opening = calendar.next_open(moment)
+    assert opening is not None and opening >= moment
+    assert calendar.is_open(opening)
+    assert calendar.is_open(moment) == (opening == moment)
+    assert opening == moment or not calendar.is_open(opening - timedelta(microseconds=1))
+
+
+# What people write
+
+YAML = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from([*WORDS, *FIELDS, "all", "any", "not"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["name", "when", "on", "answer", "set", "tags", "all", "any", "not", "contains", *FIELDS, "x"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(tree=st.lists(YAML, max_size=3) | YAML)
+def test_any_tree_gives_rules_or_problems(tree: Any) -> None:
+    reader = Reader("f")
+    rules = reader.rules(tree)
+    assert all(isinstance(rule, Rule) for rule in rules)
+    assert all(str(problem).startswith("f") for problem in reader.problems)
+
+
+@settings(max_examples=300)
+@given(text=st.text(st.sampled_from("-:{}[]&*!|>'\"#%@\n\t aé0"), max_size=40) | ANY_TEXT)
+def test_any_text_is_yaml_or_a_problem(text: str) -> None:
+    _, problems = parse_yaml(text, "f")
+    assert all(str(problem).startswith("f") for problem in problems)
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(st.sampled_from("{}%# -abi()[].'forset=|\n"), max_size=60))
+def test_any_template_text_compiles_or_is_refused(text: str) -> None:
+    with suppress(TemplateError):
+        render(compile_template("t", {"": TemplateText(text=text, html=text)}), None, {"reference": "SB-1"})

@@ -1,0 +1,216 @@
+"""Every mistake at once, each with file, line and a hint; and no false alarm."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rules.load import SECTIONS, load_policy, read_yaml
+from rules.model import PolicySource, PriorityTable, Rule, TemplateText
+from rules.policy import compile_policy
+from rules.tree import parse_yaml
+from schemas.errors import ConfigError
+from tests.kit.policies import EXAMPLE, example_policy, problems_in
+
+
+@pytest.mark.parametrize(
+    ("rules", "problem"),
+    [
+        ("- {name: r, when: {subjct: x}, tags: t}", "unknown field 'subjct' (did you mean subject?)"),
+        ("- {name: r, when: {subject: {contain: [x]}}, tags: t}", "operator 'contain' (did you mean contains?)"),
+        ("- {name: r, when: {channel: {contains: [a]}}, tags: t}", "contains does not fit channel (one of equals, in,"),
+        ("- {name: r, when: {subject: order}, tags: t}", "say how subject is compared"),
+        ("- {name: r, when: {channel: emial}, tags: t}", "channel is never 'emial' (did you mean email?)"),
+        ("- {name: r, when: {channel: [email, 7]}, tags: t}", "channel is never 7"),
+        ("- {name: r, when: {automatic: maybe}, tags: t}", "equals takes true or false, not 'maybe'"),
+        ("- {name: r, when: {business_hours: shut}, tags: t}", "business_hours is never 'shut'"),
+        ("- {name: r, when: {header: {exists: true}}, tags: t}", "header needs a name"),
+        ("- {name: r, when: {text: {regex: '(a'}}, tags: t}", "bad regex '(a': missing ): (a"),
+        ("- {name: r, when: {text: {regex: '(?=a)'}}, tags: t}", "no look-around"),
+        ("- {name: r, when: {text: {contains: []}}, tags: t}", "needs at least one value"),
+        ("- {name: r, when: {text: {contains: [x, '  ']}}, tags: t}", "has an empty text"),
+        ("- {name: r, when: {text: {contains: x, match: full}}, tags: t}", "match is word or part"),
+        ("- {name: r, when: {text: {match: part}}, tags: t}", "has no operator"),
+        ("- {name: r, when: {text: {regex: [a, b]}}, tags: t}", "regex takes one value, not a list"),
+        ("- {name: r, when: {any: []}, tags: t}", "at least one"),
+        ("- {name: r, when: {any: {channel: email}}, tags: t}", "holds a list of conditions"),
+        ("- {name: r, when: [channel, email], tags: t}", "a condition is a mapping"),
+        ("- {name: r, when: {not: {}}, tags: t}", "nothing to negate"),
+        ("- {name: r, when: {queue: suport}, tags: t}", "unknown queue 'suport'"),
+        ("- {name: r}", "rule r does nothing"),
+        ("- {name: r, on: [], tags: t}", "names no occasion"),
+        ("- {name: r, on: later, tags: t}", "Input should be 'first'"),
+        ("- {tags: t}", "rule without a name: name: Field required"),
+        ("- {name: r, queue: genral}", "unknown queue 'genral' (did you mean general?)"),
+        ("- {name: r, answer: hello}", "unknown template 'hello' (there are none)"),
+        ("- {name: r, tier: P5}", "tier: Input should be 'P1'"),
+        ("- {name: r, target: soon}", "not a duration"),
+        ("- {name: r, target: 0s}", "longer than 0s"),
+        ("- {name: r, close: because}", "close: Input should be"),
+        ("- {name: r, order: high, tags: t}", "order: Input should be a valid integer"),
+        ("- {name: r, stop: 3}", "stop: Input should be a valid boolean"),
+        ("- {name: r, than: x, tags: t}", "unknown key 'than'"),
+        ("- {name: r, tags: t}\n- {name: r, tags: u}", "rule r: the name is taken (by rules/a.yaml:1)"),
+        ("- {name: a, tags: t, stop: true}\n- {name: b, tags: u}", "b is never reached (rule a always stops before"),
+        ("- name: r\n  tags: t\n  tags: u", "rules/a.yaml:3: 'tags' stands here a second time (first in line 2)"),
+        ("- &x {name: r, tags: t}\n- *x", "aliases"),
+        ("rules: []", "a rule file holds a list of rules"),
+        ("- just text", "a rule is a mapping"),
+        ("- {name: r", "not YAML"),
+        ("- {name: r, tags: !!python/object:os.system x}", "not supported"),
+        ("- {name: r, when: " + "{not: " * 30 + "{channel: email}" + "}" * 30 + ", tags: t}", "deeper than 20"),
+        ("[" * 5000, "not YAML"),
+        ("- {name: r, when: {text: {regex: " + "a" * 5000 + "}}, tags: t}", "longer than 4096"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_its_place(rules: str, problem: str) -> None:
+    found = problems_in(rules)
+    assert any(problem in one for one in found), found
+    assert all(one.startswith("rules/a.yaml") for one in found), found
+    assert len(found) == 1, found
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        # stops only now and then, or for other occasions, or lets go once released
+        "- {name: a, when: {channel: email}, tags: t, stop: true}\n- {name: b, tags: u}",
+        "- {name: a, on: [first], tags: t, stop: true}\n- {name: b, tags: u}",
+        "- {name: a, hold: check, stop: true}\n- {name: b, tags: u}",
+        "- {name: a, order: 5, tags: t}\n- {name: b, order: 1, tags: u, when: {}}",
+        "- {name: n, when: {language: no, attribute.x: 12:30, account: on}, tags: [on, off, yes], set: {a: 1}}",
+        "",
+    ],
+)
+def test_no_false_alarm(rules: str) -> None:
+    assert problems_in(rules) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ({"default_queue": "x"}, "default_queue 'x' is not among the queues"),
+        ({"queues": {"general": {"business_hours": "x"}}}, "unknown business hours 'x'"),
+        ({"queues": {"general": {"overflow_to": "x", "overflow_after": "1m"}}}, "overflows into unknown queue 'x'"),
+        ({"queues": {"general": {"overflow_to": "general", "overflow_after": "1m"}}}, "overflows into itself"),
+        ({"business_hours": {"default": {"timezone": "x", "hours": {}}}}, "business hours default: unknown timezone"),
+        ({"priority": {"targets": {"chat": {"P1": "1m"}}}}, "targets for chat lack P2, P3, P4"),
+        ({"priority": {"table": []}}, "no last row"),
+        ({"priority": {"table": [{"when": {"channel": "chat"}, "tier": "P1"}]}}, "no last row"),
+        ({"priority": {"table": [{"tier": "P1"}, {"tier": "P2"}]}}, "row 1 takes everything"),
+        ({"templates": {"t": {"de": TemplateText(text=""), "fr": TemplateText(text="")}}}, "no default language"),
+        ({"templates": {"t": {"en": TemplateText(text="{{ refrence }}")}}}, "unknown variable 'refrence'"),
+    ],
+)
+def test_what_does_not_fit_together(source: dict[str, Any], problem: str) -> None:
+    policy = PolicySource.model_validate(source)
+    with pytest.raises(ConfigError) as error:
+        compile_policy(policy)
+    assert any(problem in one for one in error.value.problems), error.value.problems
+
+
+def _load(folder: Path) -> PolicySource:
+    tree = read_yaml(folder / "switchboard.yaml", "switchboard.yaml")
+    return load_policy(folder, {key: tree[key] for key in SECTIONS if key in tree})
+
+
+def test_the_files_of_a_folder_and_all_their_mistakes(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "switchboard.yaml").write_text(
+        "rules: {path: rules/, templates: templates/}\n"
+        "queues:\n"
+        "  general: {}\n"
+        "  support: {busines_hours: default}\n"
+        "priority:\n"
+        "  modifiers:\n"
+        "    repeat_contact: 5\n"
+        "conversations: {reference: SB}\n"
+    )
+    (tmp_path / "rules" / "one.yaml").write_text("- name: a\n  queue: nowhere\n\n- name: b\n  answer: missing\n")
+    (tmp_path / "rules" / "two.yaml").write_text("- name: a\n  when:\n    chanel: email\n  tags: x\n")
+    (tmp_path / "rules" / "notes.txt").write_text("x")
+    (tmp_path / "rules" / "bad.yaml").write_bytes(b"\xff\xfe")
+    (tmp_path / "templates" / "hi.en.txt").write_text("Subject: Hi\n\n{{ name }} {{ reference }}\n")
+    (tmp_path / "templates" / "hi.de.txt").write_text("no subject\n")
+    (tmp_path / "templates" / "ho.en.html").write_text("<p>")
+    (tmp_path / "templates" / "hi.deutsch.text").write_text("")
+    with pytest.raises(ConfigError) as error:
+        _load(tmp_path)
+    found = error.value.problems
+    for start, what in (
+        ("switchboard.yaml:4:", "queues.support.busines_hours: unknown key (did you mean business_hours?)"),
+        ("switchboard.yaml:7:", "priority.modifiers.repeat_contact"),
+        ("switchboard.yaml:8:", "conversations.reference: must hold {number}"),
+        ("rules/one.yaml:2:", "unknown queue 'nowhere'"),
+        ("rules/one.yaml:5:", "unknown template 'missing'"),
+        ("rules/two.yaml:1:", "the name is taken (by rules/one.yaml:1)"),
+        ("rules/two.yaml:3:", "unknown field 'chanel' (did you mean channel?)"),
+        ("rules/notes.txt:", "no rule file"),
+        ("rules/bad.yaml:", "not UTF-8 at byte 0"),
+        ("templates/hi.en.txt:", "unknown variable 'name'"),
+        ("templates/hi.de.txt:1:", "begins with its subject"),
+        ("templates/ho.en.html:", "no .txt beside it"),
+        ("templates/hi.deutsch.text:", "is no template"),
+    ):
+        assert any(one.startswith(start) and what in one for one in found), (start, what, found)
+    assert len(found) == 13
+
+
+def test_folders_that_are_not_there(tmp_path: Path) -> None:
+    assert load_policy(tmp_path, {}).rules == ()
+    with pytest.raises(ConfigError, match="no such file or folder for rules"):
+        load_policy(tmp_path, {"rules": {"path": "rles/"}})
+    with pytest.raises(ConfigError, match="unknown section 'queuse'"):
+        load_policy(tmp_path, {"queuse": {}})
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_yaml(tmp_path / "none.yaml", "none.yaml")
+
+
+def test_one_file_of_rules_is_enough(tmp_path: Path) -> None:
+    (tmp_path / "all.yaml").write_text("- {name: a, tags: x}\n")
+    source = load_policy(tmp_path, {"rules": {"path": "all.yaml"}})
+    assert [(rule.name, rule.file, rule.line) for rule in source.rules] == [("a", "all.yaml", 1)]
+
+
+def test_the_example_survives_the_way_through_the_store() -> None:
+    source = example_policy().source
+    again = PolicySource.from_json(source.to_json())
+    assert again == source
+    assert again.version == source.version == compile_policy(again).version
+    with pytest.raises(ConfigError):
+        PolicySource.from_json(b'{"rules": 5}')
+
+
+def test_the_version_is_about_what_decides(tmp_path: Path) -> None:
+    source = _load(EXAMPLE)
+    assert source.version == example_policy().version
+    assert source.version.startswith("p-") and len(source.version) == 14
+    moved = tuple(rule.model_copy(update={"file": "x", "line": 9, "lines": {}}) for rule in reversed(source.rules))
+    assert source.model_copy(update={"rules": moved, "places": {}}).version == source.version
+    for change in (
+        {"rules": source.rules[1:]},
+        {"default_queue": "support"},
+        {"priority": PriorityTable()},
+        {"rules": (source.rules[0].model_copy(update={"set": {"file": "x"}}), *source.rules[1:])},
+        {"rules": (Rule(**{**source.rules[0].model_dump(), "when": None}), *source.rules[1:])},
+    ):
+        assert source.model_copy(update=change).version != source.version
+
+
+def test_yaml_words_stay_words() -> None:
+    tree, problems = parse_yaml(
+        "on: no\ntime: 12:30\nday: 2026-12-24\nzip: 01234\nn: 12\nyes: true\nnone: ~\nx: 1.5", "f"
+    )
+    assert problems == []
+    assert tree == {
+        "on": "no",
+        "time": "12:30",
+        "day": "2026-12-24",
+        "zip": "01234",
+        "n": 12,
+        "yes": True,
+        "none": None,
+        "x": 1.5,
+    }
+    assert tree.lines["zip"] == 4

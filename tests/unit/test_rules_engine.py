@@ -1,0 +1,218 @@
+"""Order, first writer wins, stop, release, traces; fields and operators one by one."""
+
+from typing import Any
+
+import pytest
+
+from rules import compile as compiled_rules
+from rules.engine import ChosenAnswer, evaluate, evaluate_batch
+from rules.model import TemplateText
+from rules.policy import Policy
+from schemas.decision import Facts
+from schemas.interaction import WebFormContent
+from tests.kit.contacts import NOW, call, chat, email, web_form
+from tests.kit.policies import accepted, policy
+
+ONE = """
+- name: r
+  when: {%s}
+  tags: yes
+"""
+
+
+def fires(when: str, contact: Any = None, facts: Facts | None = None, **more: Any) -> bool:
+    chosen = policy(ONE % when)
+    return bool(evaluate(chosen, accepted(contact, **more), facts or Facts(), NOW).tags)
+
+
+@pytest.mark.parametrize(
+    ("when", "expected"),
+    [
+        ("subject: {contains: [parcel, order]}", True),
+        ("subject: {contains: order}", False),
+        ("subject: {contains_all: [parcel, where]}", True),
+        ("subject: {contains_all: [parcel, order]}", False),
+        ("text: {contains: parcel}", False),
+        ("message: {contains: parcel}", True),
+        ("message: {contains_all: [parcel, hello]}", True),  # one in the subject, one in the text
+        ("subject: {contains: arc, match: part}", True),
+        ("subject: {starts_with: where}", True),
+        ("subject: {ends_with: [parcel?, order?]}", True),
+        ("subject: {equals: where is my PARCEL?}", True),
+        ("subject: {in: [x, where is my parcel?]}", True),
+        ("subject: {regex: 'Where .* p[a-z]+'}", True),
+        ("subject: {regex: 'where'}", False),  # a regex sees the text as it came
+        ("subject: {starts_with: where, ends_with: order?}", False),  # both have to hold
+        ("subject: {exists: false}", False),
+        ("header: {name: list-id, exists: true}", True),
+        ("header: {name: X-None, exists: false}", True),
+        ("header.List-Id: {contains: shop}", True),
+        ("channel: email", True),
+        ("channel: [chat, web_form]", False),
+        ("sender: Ann@Example.org", True),
+        ("sender: {domain: EXAMPLE.org}", True),
+        ("sender: {domain: [ample.org, le.org]}", False),
+        ("verdict: unknown", True),
+        ("account: [support, sales]", True),
+        ("language: en", True),
+        ("language: {exists: false}", False),
+        ("automatic: false", True),
+        ("automatic: true", False),
+        ("attribute.plan: Gold", True),
+        ("attribute.other: {exists: true}", False),
+        ("customer_tier: gold", True),
+        ("customer_tags: press", True),
+        ("customer_tags: {contains_all: [press, other]}", False),
+        ("business_hours: open", True),
+        ("business_hours: closed", False),
+        ("queue: {exists: false}", True),
+        ("not: {channel: email}", False),
+        ("any: [{channel: chat}, {channel: email}]", True),
+        ("all: [{channel: chat}, {channel: email}]", False),
+        ("any: [{not: {any: [{channel: chat}]}}]", True),
+    ],
+)
+def test_conditions(when: str, expected: bool) -> None:
+    contact = email(headers=(("List-ID", "news.shop"), ("Subject", "x")), attributes={"plan": "gold"}, language="en")
+    assert fires(when, contact, Facts(customer_tier="Gold", customer_tags=("Press",))) is expected
+
+
+def test_fields_of_other_channels_are_empty() -> None:
+    form = web_form()
+    form = form.model_copy(update={"content": WebFormContent(form="contact", fields={"topic": "Order"})})
+    assert fires("form.topic: order", form)
+    assert not fires("form.topic: {exists: true}", chat())
+    assert not fires("header: {name: Subject, exists: true}", chat())
+    assert fires("channel: phone_log", call())
+
+
+def test_text_is_read_up_to_the_limit() -> None:
+    assert fires("text: {contains: end}", email(text="x" * (65536 - 4) + " end"))
+    for condition in ("text: {contains: end}", "text: {ends_with: end}", "message: {regex: end}"):
+        assert not fires(condition, email(text="x" * 65536 + " end"))
+
+
+TEMPLATES = {name: {"en": TemplateText(text=name)} for name in ("first", "second")}
+CHAIN = """
+- {name: late, order: 200, tags: [c, a], queue: general}
+- {name: b, order: 10, answer: second, tags: b, set: {plan: b, other: b}, tier: P1}
+- {name: a, order: 10, answer: first, tags: [a], skills: [german], set: {plan: a}, target: 90m}
+- {name: so-far, order: 50, when: {tags: b, tier: P1, queue: {exists: false}}, queue: support, stop: true}
+"""
+
+
+def chain() -> Policy:
+    return policy(CHAIN, templates=TEMPLATES, queues={"general": {}, "support": {}})
+
+
+def test_by_order_then_name_the_first_writer_wins() -> None:
+    result = evaluate(chain(), accepted(), Facts(), NOW)
+    assert [trace.name for trace in result.traces] == ["a", "b", "so-far", "late"]
+    assert result.answer == ChosenAnswer("a", "first")
+    assert result.tags == ("a", "b")
+    assert result.attributes == {"plan": "a", "other": "b"}
+    assert (result.tier, result.tier_rule) == ("P1", "b")
+    assert result.target is not None and result.target_rule == "a"
+    lost = [(a.kind, a.lost_to) for a in result.traces[1].actions if not a.applied]
+    assert lost == [("answer", "a"), ("set.plan", "a")]
+
+
+def test_stop_ends_and_the_rest_shows() -> None:
+    result = evaluate(chain(), accepted(), Facts(), NOW)
+    assert result.stopped_by == "so-far"
+    assert result.queue == "support"
+    assert result.traces[-1].result == "after_stop"
+
+
+def test_a_rule_with_an_answer_is_for_first_messages_unless_it_says_otherwise() -> None:
+    result = evaluate(chain(), accepted(occasion="follow_up"), Facts(), NOW)
+    failed = result.traces[0].failed
+    assert result.answer is None and failed is not None
+    assert (failed.path, failed.expected, failed.actual) == ("on", ["first"], "follow_up")
+    always = policy("- {name: x, on: [first, follow_up], answer: first}", templates=TEMPLATES)
+    assert evaluate(always, accepted(occasion="follow_up"), Facts(), NOW).answer is not None
+
+
+def test_the_first_failing_condition_with_its_value() -> None:
+    rules = """
+- name: deep
+  when:
+    channel: email
+    all:
+      - subject: {contains: parcel}
+      - text: {contains: [order, Bestellung]}
+  tags: x
+- {name: negated, when: {not: {channel: [email]}}, tags: x}
+- {name: either, when: {any: [{channel: chat}, {verdict: verified}]}, tags: x}
+"""
+    deep, either, negated = evaluate(policy(rules), accepted(), Facts(), NOW, trace_all=True).traces
+    assert deep.failed is not None and either.failed is not None and negated.failed is not None
+    assert deep.failed.model_dump() == {
+        "path": "when.all[1].text",
+        "field": "text",
+        "operator": "contains",
+        "expected": ["order", "Bestellung"],
+        "actual": "Hello, where is it?",
+    }
+    assert (deep.file, deep.line) == ("rules/a.yaml", 2)
+    assert (negated.failed.path, negated.failed.operator) == ("when.not", "not in")
+    assert (either.failed.path, either.failed.actual) == ("when.any", "email")
+
+
+def test_values_in_a_trace_are_short() -> None:
+    result = evaluate(
+        policy("- {name: x, when: {text: {equals: y}}, tags: z}"), accepted(text="a" * 5000), Facts(), NOW
+    )
+    assert result.traces[0].failed is not None
+    assert len(result.traces[0].failed.actual) == 81
+
+
+def test_a_released_hold_lets_go_of_the_item() -> None:
+    rules = """
+- {name: spam, order: 1, when: {subject: {contains: parcel}}, hold: spam, tags: spam, stop: true}
+- {name: rest, queue: general}
+"""
+    held = evaluate(policy(rules), accepted(), Facts(), NOW)
+    assert (held.hold, held.hold_rule, held.queue, held.stopped_by) == ("spam", "spam", None, "spam")
+    for result in (
+        evaluate(policy(rules), accepted(released_from="spam"), Facts(), NOW),
+        evaluate(policy(rules), accepted(), Facts(), NOW, without_holds_of="spam"),
+    ):
+        assert (result.hold, result.queue, result.stopped_by, result.tags) == (None, "general", None, ("spam",))
+        assert [a.kind for a in result.traces[0].actions if not a.applied] == ["hold", "stop"]
+    other = evaluate(policy(rules), accepted(released_from="other"), Facts(), NOW)
+    assert other.hold == "spam"
+
+
+def test_the_index_leaves_out_what_cannot_fire() -> None:
+    rules = "\n".join(
+        f"- {{name: r{n:03}, when: {{message: {{contains: [word{n}]}}}}, tags: t{n}}}" for n in range(200)
+    )
+    result = evaluate(policy(rules), accepted(subject="word7 word70"), Facts(), NOW)
+    assert (result.considered, result.tags) == (2, ("t7", "t70"))
+    assert len(result.traces) == 2
+    everything = evaluate(policy(rules), accepted(subject="word7 word70"), Facts(), NOW, trace_all=True)
+    assert (everything.considered, everything.tags, len(everything.traces)) == (2, ("t7", "t70"), 200)
+
+
+def test_a_broken_rule_does_not_fire_and_the_others_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = policy("- {name: bad, when: {channel: email}, tags: bad}\n- {name: good, tags: good}")
+
+    def broken(_: object) -> bool:
+        raise RuntimeError("boom")
+
+    node = chosen.rules.rules[0].when
+    assert node is not None
+    object.__setattr__(node, "test", broken)
+    result = evaluate(chosen, accepted(), Facts(), NOW)
+    assert result.tags == ("good",)
+    assert result.errors == ("rule bad: RuntimeError: boom",)
+    assert result.traces[0].failed is not None and result.traces[0].failed.operator == "error"
+    monkeypatch.setattr(compiled_rules.Index, "candidates", broken)
+    assert len(evaluate(chosen, accepted(), Facts(), NOW).errors) == 2
+
+
+def test_a_batch_gives_one_result_each_in_order() -> None:
+    chosen = policy("- {name: x, when: {subject: {contains: two}}, tags: two}")
+    items = [(accepted(subject=s), Facts()) for s in ("one", "two", "three")]
+    assert [bool(result.tags) for result in evaluate_batch(chosen, items, NOW)] == [False, True, False]

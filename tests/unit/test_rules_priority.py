@@ -1,0 +1,126 @@
+"""Tier, target, deadline, and their words."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rules.engine import RuleResult, evaluate
+from rules.explain import describe
+from rules.policy import Policy
+from rules.priority import prioritise
+from schemas.decision import Answer, Decision, Facts
+from tests.kit.contacts import NOW, chat, email
+from tests.kit.policies import accepted, policy
+
+TABLE = [
+    {"when": {"customer_tier": "gold", "channel": ["chat", "email"]}, "tier": "P1"},
+    {"when": {"tags": ["angry", "legal"]}, "tier": "P2"},
+    {"when": {"language": "de", "verdict": "verified"}, "tier": "P4"},
+    {"tier": "P3"},
+]
+
+
+def chosen(**priority: Any) -> Policy:
+    calendar = {"timezone": "Europe/Berlin", "hours": {"mon-fri": ["09:00-17:00"]}}
+    return policy(
+        priority={"table": TABLE, **priority},
+        business_hours={"default": calendar, "late": {**calendar, "hours": {"mon-fri": ["12:00-20:00"]}}},
+        queues={"general": {}, "late": {"business_hours": "late"}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "more", "tier", "why"),
+    [
+        (Facts(customer_tier="gold"), {}, "P1", "priority table, row 1 (customer tier gold, channel email)"),
+        (Facts(), {"tags": ("legal",)}, "P2", "priority table, row 2 (tag legal)"),
+        (Facts(), {}, "P3", "priority table, row 4 (everything else)"),
+        (Facts(customer_tier="gold"), {"tier": "P4", "tier_rule": "x"}, "P4", "rule x"),
+    ],
+)
+def test_the_first_row_that_fits_unless_a_rule_has_spoken(facts: Facts, more: Any, tier: str, why: str) -> None:
+    priority = prioritise(chosen(), accepted(), facts, RuleResult(**more))
+    assert (priority.tier, priority.tier_why) == (tier, why)
+
+
+def test_targets_by_channel_and_tier_and_by_rule() -> None:
+    assert prioritise(chosen(), accepted(chat()), Facts(), RuleResult()).target == timedelta(minutes=2)
+    ruled = prioritise(chosen(), accepted(), Facts(), RuleResult(target=timedelta(minutes=5), target_rule="x"))
+    assert (ruled.target, ruled.target_why) == (timedelta(minutes=5), "5m: rule x")
+    own = chosen(targets={"chat": {"P1": "1s", "P2": "2s", "P3": "3s", "P4": "4s"}})
+    assert prioritise(own, accepted(chat()), Facts(), RuleResult()).target == timedelta(seconds=3)
+    assert prioritise(own, accepted(), Facts(), RuleResult()).target == timedelta(hours=8)
+
+
+def test_a_repeat_contact_shortens_within_bounds() -> None:
+    modifiers = {"repeat_contact": 0.1, "floor": 0.25}
+    again = prioritise(chosen(modifiers=modifiers), accepted(), Facts(contacts_7d=1), RuleResult())
+    assert (again.target, again.target_why) == (timedelta(hours=2), "2h: email, P3, repeat contact × 0.25")
+    follow_up = accepted(occasion="follow_up")
+    assert (
+        prioritise(chosen(modifiers=modifiers), follow_up, Facts(contacts_7d=1), RuleResult()).target_why
+        == "8h: email, P3"
+    )
+
+
+def test_the_deadline_lies_in_the_hours_of_the_queue() -> None:
+    gold = Facts(customer_tier="gold")
+    deadline = datetime(2026, 3, 4, 11, 0, tzinfo=UTC)
+    assert prioritise(chosen(), accepted(), gold, RuleResult()).deadline == deadline
+    for late in (
+        prioritise(chosen(), accepted(), gold, RuleResult(queue="late")),
+        prioritise(chosen(), accepted(), gold, RuleResult(), queue="late"),
+        prioritise(chosen(), accepted(email(queue="late")), gold, RuleResult()),
+    ):
+        assert late.deadline == datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
+    assert prioritise(chosen(), accepted(), gold, RuleResult(queue="gone")).deadline == deadline
+
+
+def test_the_end_of_time() -> None:
+    last = datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
+    priority = prioritise(chosen(), accepted(email(received_at=last)), Facts(), RuleResult())
+    assert priority.deadline >= last
+
+
+def test_a_decision_in_words() -> None:
+    rules = """
+- {name: vip, order: 1, when: {customer_tier: gold}, tier: P1, queue: general}
+- {name: other, order: 2, queue: late, tags: [a, b], set: {plan: x}, skills: german}
+- {name: orders, order: 3, when: {subject: {contains: [order, parcel]}, text: {starts_with: [order]}}, tags: x}
+- {name: lists, order: 3, when: {header: {name: List-Id, exists: true}}, tags: x}
+- {name: not-mail, order: 3, when: {not: {channel: email}}, tags: x}
+- {name: end, order: 4, tags: x, stop: true}
+- {name: after, order: 5, when: {subject: {contains: parcel}}, tags: x, on: [follow_up, reopened, first]}
+"""
+    with pytest.raises(Exception, match="never reached"):
+        policy(rules, queues={"general": {}, "late": {}})
+    rules = rules.replace("tags: x, stop: true", "tags: x, stop: true, when: {channel: email}")
+    ready = policy(rules, queues={"general": {}, "late": {}})
+    interaction = accepted()
+    facts = Facts(customer_tier="gold")
+    result = evaluate(ready, interaction, facts, NOW)
+    priority = prioritise(ready, interaction, facts, result)
+    decision = Decision(
+        id="d", interaction_id="i1", conversation_id="c1", seq=1, policy_version="p", decided_at=NOW, outcome="queue",
+        answer=Answer(rule="ack", template="hello", text="x", final=False), queue=result.queue,
+        fallback_queue="general",
+        tier=priority.tier, tier_why=priority.tier_why, target_s=priority.target.total_seconds(),
+        target_why=priority.target_why, deadline=priority.deadline, tags=result.tags, skills=result.skills,
+        attributes=result.attributes, stopped_by=result.stopped_by, rules=result.traces,
+    )  # fmt: skip
+    assert describe(decision) == [
+        "waits in queue general; acknowledged with hello (rule ack)",
+        "priority P1 because of rule vip",
+        "due 2026-03-04 11:00 UTC, 1h: email, P1",
+        "tags: a, b, x",
+        "skills: german",
+        "set plan to 'x'",
+        "rule vip fired: queue general, tier P1",
+        "rule other fired: queue late (not applied: rule vip was first), tags [a, b], skills [german], set.plan x",
+        "rule end fired: tags [x], stop",
+        "rule lists did not fire: header.List-Id should exist — was empty",
+        "rule not-mail did not fire: not: channel is email — was 'email'",
+        "rule orders did not fire: text starts with [order] — was 'Hello, where is it?'",
+        "rule after was not looked at: rule end had stopped",
+    ]
