@@ -264,8 +264,12 @@ class Relay:
         wait = backoff(attempt, _BACKOFF_BASE_S, _BACKOFF_CAP_S)
         self._blocked[what] = (attempt, self._clock.monotonic() + wait)
 
-    def _block_shards(self, stuck: Iterable[int], moved: Iterable[int]) -> None:
+    def _block_shards(self, stuck: set[int], moved: set[int]) -> None:
         """A shard in which nothing at all goes through would fill every read: it is left out for a while."""
+        # Whatever was due and has not failed again has gone through, or is no more.
+        now = self._clock.monotonic()
+        for due in [what for what, (_, until) in self._blocked.items() if until <= now and what not in stuck]:
+            del self._blocked[due]
         for shard in stuck:
             self._block(shard)
         for shard in moved:
