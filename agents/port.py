@@ -1,0 +1,26 @@
+"""What the desk is given, and what it brings to the process."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+
+from agents.settings import DeskSettings
+from runtime.clock import Clock
+from runtime.lifecycle import Service
+from runtime.metrics import Metrics
+from store.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    store: Store
+    clock: Clock
+    metrics: Metrics
+    settings: DeskSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    services: Sequence[Service] = ()
+    routers: Sequence[APIRouter] = ()

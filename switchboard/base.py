@@ -1,0 +1,76 @@
+"""What every process of an installation shares: configuration, store, clock, metrics."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from bus.topics import partition_for
+from runtime.clock import Clock, SystemClock
+from runtime.metrics import Metrics
+from store import policies, schema
+from store.database import Database
+from store.store import Store, open_store
+from switchboard.settings import Configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    configuration: Configuration
+    store: Store
+    clock: Clock
+    metrics: Metrics
+
+    @property
+    def database(self) -> Database:
+        return self.store.database
+
+
+def make_base(configuration: Configuration, *, read_only: bool = False) -> Base:
+    """Nothing is connected yet."""
+    settings = configuration.settings
+    if not read_only:
+        configuration.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    store = open_store(
+        settings.store,
+        settings.blobs,
+        configuration.data_dir,
+        shard_of=shard_of(settings.kafka.partitions),
+        reference=configuration.policy.conversations.reference,
+        read_only=read_only,
+    )
+    return Base(configuration, store, SystemClock(), Metrics())
+
+
+def shard_of(partitions: int) -> Callable[[str], int]:
+    return lambda key: partition_for(key, partitions)
+
+
+@asynccontextmanager
+async def opened(configuration: Configuration, *, read_only: bool = False) -> AsyncIterator[Base]:
+    """A store for one short command. Raises StoreUnavailable, ConfigError when it has not been migrated."""
+    base = make_base(configuration, read_only=read_only)
+    async with base.database:
+        await schema.check(base.database)
+        yield base
+
+
+class StoreService:
+    """The store as the first service to start and the last to stop: migrated, with the policy active."""
+
+    name = "store"
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+
+    async def start(self) -> None:
+        await self._base.database.start()
+        await schema.upgrade(self._base.database)
+        policy, now = self._base.configuration.policy, self._base.clock.now()
+        body = policy.to_json()
+        await self._base.database.write(lambda conn: policies.activate(conn, policy.version, body, now))
+
+    async def drain(self) -> None:
+        """Nothing to do: the others use it until they stop."""
+
+    async def stop(self) -> None:
+        await self._base.database.stop()

@@ -1,0 +1,109 @@
+"""Agents: who may answer, their tokens, and work from a terminal."""
+
+import asyncio
+import os
+from typing import Annotated
+
+import typer
+
+from schemas.errors import ConfigError
+from store import agents as agents_
+from switchboard.base import opened
+from switchboard.cli.app import configuration, quiet_logs
+from switchboard.cli.output import Json, emit, err, out, show
+
+group = typer.Typer(help="Agents and their tokens.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument()]
+
+
+@group.command("list")
+def list_(json: Json = False) -> None:
+    """Who there is, and which queues they serve."""
+    quiet_logs()
+
+    async def work() -> list[agents_.Agent]:
+        async with opened(configuration(), read_only=True) as base:
+            return await base.database.read(agents_.listing)
+
+    rows = [
+        {"agent": a.name, "name": a.display_name, "queues": a.queues or ("all",), "enabled": a.enabled}
+        for a in asyncio.run(work())
+    ]
+    show(rows, title="Agents", columns=["agent", "name", "queues", "enabled"], json=json, empty="No agents yet.")
+
+
+@group.command()
+def add(
+    name: Name,
+    display_name: Annotated[str, typer.Option("--name", help="What customers and colleagues see.")] = "",
+    queue: Annotated[list[str] | None, typer.Option("--queue", help="A queue to serve; none = all.")] = None,
+    skill: Annotated[list[str] | None, typer.Option("--skill")] = None,
+) -> None:
+    """Add an agent. `agents token` then gives them a way in."""
+    quiet_logs()
+    found = configuration()
+    if unknown := sorted(set(queue or ()) - set(found.policy.queues)):
+        raise ConfigError(
+            [f"there is no queue {q!r}" for q in unknown], hint=f"one of {', '.join(found.policy.queues)}"
+        )
+
+    async def work() -> None:
+        async with opened(found) as base:
+            now = base.clock.now()
+            await base.database.write(
+                lambda conn: agents_.add(
+                    conn, name, display_name=display_name, queues=queue or (), skills=skill or (), at=now
+                )
+            )
+
+    asyncio.run(work())
+    err.print(f"Added {name}. Next: [bold]switchboard agents token {name}[/]")
+
+
+@group.command()
+def disable(name: Name) -> None:
+    """Shut an agent out: no sign-in any more, every token revoked."""
+    quiet_logs()
+
+    async def work() -> None:
+        async with opened(configuration()) as base:
+            now = base.clock.now()
+            await base.database.write(lambda conn: agents_.disable(conn, name, now))
+
+    asyncio.run(work())
+    err.print(f"Disabled {name}.")
+
+
+@group.command()
+def token(name: Name, label: Annotated[str, typer.Option(help="What it is for.")] = "", json: Json = False) -> None:
+    """Make an API token. It is shown this once; only its hash is kept."""
+    quiet_logs()
+    made = agents_.new_token()
+
+    async def work() -> None:
+        async with opened(configuration()) as base:
+            now = base.clock.now()
+            await base.database.write(lambda conn: agents_.add_token(conn, name, made, label=label, at=now))
+
+    asyncio.run(work())
+    if json:
+        emit([{"agent": name, "token": made}])
+    else:
+        out().print(made, highlight=False)
+        err.print("[dim]Keep it: it is not shown again. Clients read it from SWITCHBOARD_TOKEN.[/]")
+
+
+@group.command()
+def work(
+    url: Annotated[
+        str | None, typer.Option("--url", help="Where Switchboard runs; default: the configured one.")
+    ] = None,
+) -> None:
+    """Take work from the queue and answer it, in this terminal. The token comes from SWITCHBOARD_TOKEN."""
+    from switchboard.terminal import work as work_
+
+    quiet_logs()
+    secret = os.environ.get("SWITCHBOARD_TOKEN", "")
+    if not secret:
+        raise ConfigError(["SWITCHBOARD_TOKEN is not set"], hint="switchboard agents token NAME makes one")
+    asyncio.run(work_(url or configuration().public_url, secret))

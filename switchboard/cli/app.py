@@ -1,0 +1,63 @@
+"""The application and its global options."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runtime.logs import LogSettings, configure_logs
+from schemas.errors import ConfigError
+from switchboard.settings import DEFAULT_FILE, Configuration, load
+
+app = typer.Typer(
+    name="switchboard",
+    help="Every customer's message on one pipeline: threaded, prioritised, answered, accounted for.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@dataclass
+class Globals:
+    """What the global options said."""
+
+    config: Path = Path(DEFAULT_FILE)
+    verbose: bool = False
+    quiet: bool = False
+
+
+options = Globals()
+
+
+@app.callback()
+def main(
+    config: Annotated[
+        Path, typer.Option("--config", "-c", envvar="SWITCHBOARD_CONFIG", help="The configuration file.")
+    ] = Path(DEFAULT_FILE),
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
+) -> None:
+    options.config, options.verbose, options.quiet = config, verbose, quiet
+
+
+def configuration(overrides: dict[str, str] | None = None) -> Configuration:
+    """Load and check everything, and set logging up. Raises ConfigError."""
+    if not options.config.exists():
+        raise ConfigError(
+            [f"{options.config}: there is no such file"],
+            hint="switchboard init makes one, or name another: switchboard --config FILE …",
+        )
+    found = load(options.config, overrides=overrides)
+    log = found.settings.log
+    if options.verbose or options.quiet:
+        log = log.model_copy(update={"level": "debug" if options.verbose else "warning"})
+    configure_logs(log)
+    return found
+
+
+def quiet_logs() -> None:
+    """For short commands: their output is data, so only what went wrong is logged."""
+    configure_logs(LogSettings(level="debug" if options.verbose else "error"))

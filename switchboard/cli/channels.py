@@ -1,0 +1,22 @@
+"""The ways by which customers write."""
+
+from typing import Any
+
+import typer
+
+from switchboard.cli.app import configuration, quiet_logs
+from switchboard.cli.output import Json, show
+
+group = typer.Typer(help="The ways by which customers write.", no_args_is_help=True)
+
+
+@group.command("list")
+def list_(json: Json = False) -> None:
+    """The configured accounts of every channel."""
+    quiet_logs()
+    rows: list[dict[str, Any]] = [
+        {"channel": channel, "account": account, "queue": getattr(settings, "queue", None) or "by the rules"}
+        for channel, accounts in configuration().channels.items()
+        for account, settings in accounts.items()
+    ]
+    show(rows, title="Channels", columns=["channel", "account", "queue"], json=json, empty="No accounts.")

@@ -1,0 +1,67 @@
+"""The delivery ledger: what became of each reply."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from schemas.errors import ConfigError
+from schemas.states import DeliveryState
+from store import deliveries
+from switchboard.base import opened
+from switchboard.cli.app import configuration, quiet_logs
+from switchboard.cli.output import Json, Limit, err, show
+
+group = typer.Typer(help="What became of each reply.", no_args_is_help=True)
+
+
+@group.command("list")
+def list_(
+    state: Annotated[DeliveryState | None, typer.Option(help="Only those in this state.")] = None,
+    limit: Limit = 50,
+    json: Json = False,
+) -> None:
+    """The latest deliveries. `--state unknown` are those that only a person can settle."""
+    quiet_logs()
+
+    async def work() -> list[dict[str, object]]:
+        async with opened(configuration(), read_only=True) as base:
+            rows = await base.database.read(lambda conn: deliveries.listing(conn, state, limit))
+        return [
+            {
+                "id": r.reply_id,
+                "recipient": r.recipient,
+                "channel": r.channel,
+                "account": r.account,
+                "state": r.state.value,
+                "attempts": r.attempt,
+                "changed": r.changed_at,
+                "detail": r.detail,
+            }
+            for r in rows
+        ]
+
+    columns = ["id", "recipient", "channel", "state", "attempts", "changed", "detail"]
+    show(asyncio.run(work()), title="Deliveries", columns=columns, json=json)
+
+
+@group.command()
+def resolve(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="The reply's id.")],
+    sent: Annotated[bool, typer.Option("--sent", help="It did arrive.")] = False,
+    resend: Annotated[bool, typer.Option("--resend", help="Send it again.")] = False,
+) -> None:
+    """Say what became of a delivery whose outcome is unknown."""
+    quiet_logs()
+    if sent == resend:
+        raise ConfigError(["say either --sent or --resend"])
+
+    async def work() -> None:
+        async with opened(configuration()) as base:
+            now = base.clock.now()
+            await base.database.write(
+                lambda conn: deliveries.resolve(conn, base.store.outbox, identity, sent=sent, now=now)
+            )
+
+    asyncio.run(work())
+    err.print(f"{identity}: {'sent' if sent else 'will be sent again'}")

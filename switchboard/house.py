@@ -1,0 +1,253 @@
+"""Puts a process together: which services a role needs, in the order in which they start."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import uuid
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Literal, get_args
+
+from fastapi import APIRouter
+
+from agents import desk
+from agents.port import Context as DeskContext
+from bus.brokers import Broker, open_broker
+from bus.kafka import KafkaSink, KafkaSource
+from bus.port import Source
+from bus.pump import Pump
+from bus.reconnect import MovableSource
+from bus.relay import Relay
+from bus.topics import REPLIES
+from channels import registry
+from channels.port import Context as ChannelContext
+from channels.port import Parts as ChannelParts
+from channels.senders import SenderIntake
+from ops import live
+from ops.port import Context as OpsContext
+from router.applier import applier
+from router.applier.applier import Applier
+from router.policies import PolicyBook
+from runtime.http.app import create_app
+from runtime.http.server import HttpServer
+from runtime.lifecycle import Lifecycle, Service
+from runtime.processes import ChildProcess, Command, RestartPolicy
+from schemas.errors import ConfigError
+from store.relay_outbox import RelayOutbox
+from switchboard.base import Base, StoreService, make_base
+from switchboard.page import page_router
+from switchboard.secret import load_secret
+from switchboard.settings import Configuration
+from switchboard.version import __version__
+
+Role = Literal["channels", "relay", "router", "applier", "senders", "agents", "ops"]
+ROLES: tuple[Role, ...] = get_args(Role)
+SENDERS_GROUP = "switchboard-senders"
+DRAIN_TIMEOUT_S = 20.0
+
+
+class House:
+    """One main process. Without roles it is the whole system: the router and the broker are its children."""
+
+    def __init__(
+        self, configuration: Configuration, roles: Collection[Role] = (), *, extra: Sequence[APIRouter] = ()
+    ) -> None:
+        self.configuration = configuration
+        self.settings = configuration.settings
+        self.roles = frozenset(roles or ROLES)
+        self.whole = not roles
+        self._extra = list(extra)
+        refuse_impossible(configuration, self.roles, whole=self.whole)
+        self.base: Base = make_base(configuration)
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self.broker: Broker = open_broker(self.settings.kafka)
+        self.router: ChildProcess | None = None
+        self.http: HttpServer | None = None
+        self.parts: dict[str, ChannelParts] = {}
+        self._sources: list[MovableSource] = []
+        self._readiness: dict[str, Callable[[], bool]] = {"broker": lambda: self.broker.is_ready}
+        self.services = self._build()
+        self.lifecycle = Lifecycle(self.services, drain_timeout=DRAIN_TIMEOUT_S)
+
+    def _build(self) -> list[Service]:
+        services: list[Service] = [StoreService(self.base), self.broker, Late(self._relays, "relay")]
+        if "router" in self.roles:
+            services.append(self._router_child())
+        if "applier" in self.roles:
+            services.append(Late(self._applier, "applier"))
+        routers: list[APIRouter] = list(self._extra)
+        mounts: dict[str, Any] = {}
+        inbound: list[Service] = []
+        outbound: list[Service] = []
+        if self.roles & {"channels", "senders"}:
+            for name, accounts in self.configuration.channels.items():
+                parts = registry.channel(name).build(self._channel_context(), accounts)
+                self.parts[name] = parts
+                inbound += parts.inbound
+                outbound += parts.outbound
+                routers += parts.routers if "channels" in self.roles else ()
+                mounts.update(parts.pages if "channels" in self.roles else {})
+        if "senders" in self.roles:
+            services += [Late(self._senders, "senders"), *outbound]
+        check = desk.token_check(self.base.store)
+        if "agents" in self.roles:
+            desk_parts = desk.build(
+                DeskContext(
+                    store=self.base.store, clock=self.base.clock, metrics=self.base.metrics, settings=self.settings.desk
+                )
+            )
+            services += desk_parts.services
+            routers += desk_parts.routers
+        if "ops" in self.roles:
+            routers += live.build(
+                OpsContext(store=self.base.store, clock=self.base.clock, metrics=self.base.metrics, check=check)
+            )
+            routers.append(page_router())
+        if routers:
+            self.http = self._http(routers, mounts)
+            services.append(self.http)
+        if "channels" in self.roles:
+            services += inbound
+        return services
+
+    def _channel_context(self) -> ChannelContext:
+        self.configuration.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return ChannelContext(
+            store=self.base.store,
+            clock=self.base.clock,
+            metrics=self.base.metrics,
+            public_url=self.configuration.public_url,
+            smtp_ingress=self.settings.smtp_ingress,
+            config_dir=self.configuration.path.parent,
+            secret=load_secret(self.configuration.data_dir),
+        )
+
+    def _http(self, routers: Sequence[APIRouter], mounts: dict[str, Any]) -> HttpServer:
+        http = self.settings.http
+        app = create_app(
+            "Switchboard",
+            routers,
+            readiness=lambda: {name: ready() for name, ready in self._readiness.items()},
+            metrics=self.base.metrics,
+            max_body_bytes=http.max_body_bytes,
+            version=__version__,
+            mounts=mounts,
+        )
+        return HttpServer(app, host=http.host, port=http.port, trusted_proxies=http.trusted_proxies)
+
+    # What follows is built when its turn comes to start: it needs the broker's address.
+
+    def _relays(self) -> Service | None:
+        if "relay" not in self.roles:
+            return None
+        kafka = self.settings.kafka
+        durable = not self.broker.is_embedded and kafka.replication > 1
+        outbox = RelayOutbox(self.base.database, self.base.clock, shards=kafka.partitions, durable=durable)
+        relay = Relay(
+            outbox,
+            self._open_sink,
+            self.broker.address,
+            self.broker.incarnation,
+            owner=self.owner,
+            metrics=self.base.metrics,
+        )
+        self.broker.on_restart(relay.reconnect)
+        return relay
+
+    def _applier(self) -> Service:
+        handler = Applier(
+            self.base.database,
+            self.base.store.outbox,
+            PolicyBook(self.base.database),
+            self.base.clock,
+            self.base.metrics,
+        )
+        return self._pump("applier", applier.GROUP, applier.TOPICS, handler.handle)
+
+    def _senders(self) -> Service:
+        handler = SenderIntake(self.base.store, self.base.clock)
+        return self._pump("senders", SENDERS_GROUP, (REPLIES,), handler.handle)
+
+    def _pump(self, name: str, group: str, topics: Sequence[str], handle: Any) -> Pump:
+        embedded = self.broker.is_embedded
+
+        def open_source(address: str) -> Source:
+            return KafkaSource(address, group, topics, embedded=embedded)
+
+        source = MovableSource(open_source, self.broker.address)
+
+        async def move(address: str, _incarnation: str) -> None:
+            source.move(address)
+
+        self.broker.on_restart(move)
+        pump = Pump(name, source, handle)
+        self._readiness[name] = lambda: pump.healthy
+        return pump
+
+    def _open_sink(self, address: str) -> KafkaSink:
+        timeout = self.settings.kafka.send_timeout.total_seconds()
+        return KafkaSink(address, embedded=self.broker.is_embedded, send_timeout_s=timeout)
+
+    def _router_child(self) -> ChildProcess:
+        child = ChildProcess(
+            "router", self._router_command, restart=RestartPolicy(base_s=0.1, cap_s=3.0, max_deaths=1_000)
+        )
+        self._readiness["router"] = lambda: child.is_ready
+
+        async def restart(_address: str, _incarnation: str) -> None:
+            if child.pid is not None:  # it asks for the command again, and so gets the new address
+                os.kill(child.pid, signal.SIGKILL)
+
+        self.broker.on_restart(restart)
+        self.router = child
+        return child
+
+    def _router_command(self) -> Command:
+        config = str(self.configuration.path)
+        argv = [sys.executable, "-m", "switchboard", "--config", config, "router-process"]
+        kind = "embedded" if self.broker.is_embedded else "external"
+        return Command([*argv, "--broker", f"{kind}:{self.broker.address}"], dict(os.environ))
+
+
+class Late:
+    """A service that can only be made when those before it have started. `make` may decide that none is needed."""
+
+    def __init__(self, make: Callable[[], Service | None], name: str) -> None:
+        self.name = name
+        self._make = make
+        self._service: Service | None = None
+
+    async def start(self) -> None:
+        self._service = self._make()
+        if self._service is not None:
+            await self._service.start()
+
+    async def drain(self) -> None:
+        if self._service is not None:
+            await self._service.drain()
+
+    async def stop(self) -> None:
+        if self._service is not None:
+            await self._service.stop()
+
+    async def failed(self) -> BaseException:
+        failed = getattr(self._service, "failed", None)
+        if failed is None:
+            await asyncio.Event().wait()
+        error: BaseException = await failed()  # type: ignore[misc]
+        return error
+
+
+def refuse_impossible(configuration: Configuration, roles: Collection[str], *, whole: bool) -> None:
+    """Raises ConfigError for combinations that would lose something."""
+    problems = []
+    settings = configuration.settings
+    if not whole and settings.store.url.startswith("sqlite"):
+        problems.append("store.url: roles as separate processes need PostgreSQL; SQLite has one writing process")
+    if not whole and settings.kafka.kind == "embedded":
+        problems.append("kafka.brokers: roles as separate processes need a Kafka cluster, not the embedded broker")
+    if unknown := sorted(set(roles) - set(ROLES)):
+        problems.append(f"unknown roles: {', '.join(unknown)} (there are {', '.join(ROLES)})")
+    if problems:
+        raise ConfigError(problems)

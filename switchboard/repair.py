@@ -1,0 +1,88 @@
+"""Giving an interaction another decision: releasing a held one, replaying a dead letter. Raises the round."""
+
+from datetime import datetime
+
+from sqlalchemy.engine import Connection
+
+from schemas.errors import NotFound, StateConflict
+from schemas.interaction import Interaction
+from schemas.states import InteractionState
+from store import dead_letters, decisions, ledger, policies
+from store.outbox import Outbox
+from switchboard.base import Base
+
+
+async def release(base: Base, interaction_id: str) -> int:
+    """Put a held interaction back in front of the router, without the rule that held it. Returns the round.
+
+    Raises NotFound, StateConflict.
+    """
+    now = base.clock.now()
+    return await base.database.write(
+        lambda conn: _again(conn, base.store.outbox, interaction_id, InteractionState.HELD, now)
+    )
+
+
+async def replay(base: Base, letter_id: str) -> str:
+    """Have a dead letter decided again. Returns what happened in words. Raises NotFound, StateConflict."""
+    now = base.clock.now()
+
+    def work(conn: Connection) -> str:
+        stored = dead_letters.get(conn, letter_id)
+        if stored is None:
+            raise NotFound(f"no dead letter {letter_id!r}", hint="switchboard dead-letters list")
+        if stored.state != "open":
+            raise StateConflict(f"dead letter {letter_id} is {stored.state}")
+        interaction_id = stored.letter.interaction_id
+        if interaction_id is None or not ledger.load(conn, [interaction_id]):
+            raise StateConflict(
+                f"dead letter {letter_id} holds bytes that gave no interaction",
+                hint="look at them with `dead-letters show`; bring them in again by their channel, then discard",
+            )
+        round_ = _again(conn, base.store.outbox, interaction_id, InteractionState.DEAD_LETTER, now)
+        dead_letters.settle(conn, letter_id, "replayed")
+        return f"interaction {interaction_id} is decided again, round {round_}"
+
+    return await base.database.write(work)
+
+
+async def discard(base: Base, letter_id: str) -> None:
+    """Close a dead letter for good; its interaction is closed as canceled. Raises NotFound, StateConflict."""
+    now = base.clock.now()
+
+    def work(conn: Connection) -> None:
+        stored = dead_letters.get(conn, letter_id)
+        if stored is None:
+            raise NotFound(f"no dead letter {letter_id!r}", hint="switchboard dead-letters list")
+        if not dead_letters.settle(conn, letter_id, "discarded"):
+            raise StateConflict(f"dead letter {letter_id} is {stored.state}")
+        if stored.letter.interaction_id:
+            ledger.move(
+                conn,
+                [stored.letter.interaction_id],
+                InteractionState.CLOSED,
+                frm=[InteractionState.DEAD_LETTER],
+                actor="cli",
+                at=now,
+                reason="canceled",
+            )
+
+    await base.database.write(work)
+
+
+def _again(conn: Connection, out: Outbox, interaction_id: str, frm: InteractionState, now: datetime) -> int:
+    interaction = ledger.load(conn, [interaction_id]).get(interaction_id)
+    if interaction is None:
+        raise NotFound(f"no interaction {interaction_id!r}", hint="switchboard interactions list")
+    made = decisions.of_interaction(conn, interaction_id)
+    raised: Interaction = interaction.model_copy(
+        update={
+            "round": interaction.round + 1,
+            "policy_version": policies.active_version(conn),
+            "released_from": made[-1][0].hold_rule if made and frm is InteractionState.HELD else None,
+        }
+    )
+    if not ledger.reissue(conn, raised, frm=frm, actor="cli", at=now):
+        raise StateConflict(f"interaction {interaction_id} is not {frm}")
+    out.put(conn, raised)
+    return raised.round

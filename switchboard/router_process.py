@@ -1,0 +1,50 @@
+"""The router's own process: a host around the pure core. It reads the store and writes nothing but records."""
+
+import asyncio
+
+from bus.kafka import KafkaSink, KafkaSource
+from bus.topics import INTERACTIONS
+from router.hosts.bus_host import GROUP, BusHost
+from router.hosts.faust_host import FaustHost
+from router.hosts.lookup import StoreLookup
+from router.hosts.triage import Triage
+from runtime.lifecycle import Lifecycle, Service, stop_on_signals
+from switchboard.base import Base, make_base
+from switchboard.settings import Configuration
+
+
+class ReadOnlyStore:
+    """The store's connections, for looking things up."""
+
+    name = "store"
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+
+    async def start(self) -> None:
+        await self._base.database.start()
+
+    async def drain(self) -> None:
+        """Nothing to do."""
+
+    async def stop(self) -> None:
+        await self._base.database.stop()
+
+
+async def run(configuration: Configuration, address: str, *, embedded: bool) -> int:
+    """Until SIGTERM (0) or until the host dies (1)."""
+    base = make_base(configuration, read_only=True)
+    settings = configuration.settings
+    triage = Triage(StoreLookup(base.database), base.store.blobs, base.clock)
+    sink = KafkaSink(address, embedded=embedded, send_timeout_s=settings.kafka.send_timeout.total_seconds())
+    host: Service
+    if settings.router.host == "faust":
+        partitions = settings.kafka.partitions
+        host = FaustHost(triage, sink, address=address, partitions=partitions, embedded=embedded)
+    else:
+        source = KafkaSource(address, GROUP, [INTERACTIONS], embedded=embedded)
+        host = BusHost(triage, source, sink, batch_max=settings.router.batch_max)
+    stop = asyncio.Event()
+    with stop_on_signals(stop):
+        report = await Lifecycle([ReadOnlyStore(base), host], drain_timeout=10.0).run_until(stop)
+    return 1 if report.died else 0

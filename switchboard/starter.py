@@ -1,0 +1,28 @@
+"""What `switchboard init` writes: the example configuration, which the tests load."""
+
+import shutil
+from pathlib import Path
+
+from schemas.errors import ConfigError
+
+
+def example_folder() -> Path:
+    """The shipped example: beside the package in a wheel, below the root in a checkout."""
+    here = Path(__file__).resolve().parent
+    for candidate in (here / "_app" / "examples" / "config", here.parent / "examples" / "config"):
+        if candidate.is_dir():
+            return candidate
+    raise ConfigError(["the example configuration is not part of this installation"])
+
+
+def write_starter(folder: Path) -> list[Path]:
+    """Copy the example to `folder`. Raises ConfigError rather than overwrite anything."""
+    source = example_folder()
+    files = [path for path in sorted(source.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
+    targets = [folder / path.relative_to(source) for path in files]
+    if taken := [str(target) for target in targets if target.exists()]:
+        raise ConfigError([f"{path} exists already" for path in taken], hint="choose an empty folder")
+    for path, target in zip(files, targets, strict=True):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    return targets
