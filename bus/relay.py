@@ -124,7 +124,8 @@ class Relay:
         self._blocked.clear()
         self._outbox.wake().set()
         if old is not None:
-            await old.close()
+            # Aside: a dead broker's producer takes seconds to leave. What is in hand fails at once.
+            self._tasks.spawn("relay.leaving", old.close(), forever=False)
 
     async def drain(self) -> None:
         """Publish what is there. Returns when nothing is pending; may take for ever if the broker is away."""
