@@ -161,7 +161,8 @@ def problems_of(text: TemplateText) -> list[tuple[int, str]]:
 
 def _forbidden(tree: nodes.Template) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = []
-    for name in sorted(meta.find_undeclared_variables(tree) - set(FIELDS)):
+    used = {node.name for node in tree.find_all(nodes.Name) if node.name in ("self", "super", "caller")}
+    for name in sorted((meta.find_undeclared_variables(tree) | used) - set(FIELDS)):
         line = next((n.lineno for n in tree.find_all(nodes.Name) if n.name == name), 0)
         found.append((line, f"unknown variable {name!r}; there are {', '.join(FIELDS)}"))
     kinds = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Macro, nodes.Call)

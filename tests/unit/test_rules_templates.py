@@ -64,6 +64,7 @@ def test_languages_fall_back() -> None:
         "{{ '{0.__class__}'.format(1) }}",
         "{{ cycler.__init__.__globals__ }}",
         "{{ self.__init__ }}",
+        "{{ self }}",
         "{{ range(9) }}",
         "{{ lipsum() }}",
         "{{ 'a' * 999999999 }}",
