@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter
@@ -27,6 +28,8 @@ class Context:
     """Where customers reach us over HTTP, without a trailing slash."""
     smtp_ingress: SmtpIngressSettings
     """Where the mail door listens. Only the email channel uses it."""
+    config_dir: Path
+    """Relative paths in a channel's settings start here."""
     secret: bytes = field(repr=False)
     """The installation's key: sign sessions and links with a key derived from it for one purpose only."""
 

@@ -100,15 +100,22 @@ def due(conn: Connection, channel: str, now: datetime, limit: int) -> list[Due]:
     ]
 
 
-def for_session(conn: Connection, session_id: str) -> list[Reply]:
-    """Chat: what the visitor has not acknowledged yet, oldest first."""
+def for_sessions(conn: Connection, channel: str, session_ids: Collection[str]) -> dict[str, list[Reply]]:
+    """Session → what its visitor has not acknowledged yet, oldest first."""
     query = (
-        select(replies.c.body)
-        .join(deliveries, deliveries.c.reply_id == replies.c.id)
-        .where(deliveries.c.session_id == session_id, deliveries.c.state == DeliveryState.PENDING.value)
+        select(deliveries.c.session_id, replies.c.body)
+        .join(replies, replies.c.id == deliveries.c.reply_id)
+        .where(
+            deliveries.c.channel == channel,
+            deliveries.c.state == DeliveryState.PENDING.value,
+            deliveries.c.session_id.in_(list(session_ids)),
+        )
         .order_by(deliveries.c.created_at)
     )
-    return [Reply.model_validate(body) for body in conn.scalars(query)]
+    found: dict[str, list[Reply]] = {}
+    for row in conn.execute(query):
+        found.setdefault(row.session_id, []).append(Reply.model_validate(row.body))
+    return found
 
 
 def begin(conn: Connection, reply_id: str, recipient: str, *, owner: str, provider_id: str, now: datetime) -> bool:

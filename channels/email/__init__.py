@@ -1,0 +1,18 @@
+"""Email: in by SMTP, out through the delivery ledger."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from channels.email.ingress import SmtpIngress
+from channels.email.sender import EmailSender
+from channels.email.settings import EmailSettings
+from channels.port import Channel, Context, Parts
+
+
+def _build(context: Context, accounts: Mapping[str, Any]) -> Parts:
+    if not accounts:
+        return Parts()
+    return Parts(inbound=[SmtpIngress(context, accounts)], outbound=[EmailSender(context, accounts)])
+
+
+CHANNEL = Channel(name="email", settings=EmailSettings, build=_build)

@@ -1,0 +1,223 @@
+"""Sends the delivery ledger's due mails. At most one attempt of a reply may ever pass the final dot."""
+
+import asyncio
+import random
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.policy import SMTP
+
+import aiosmtplib
+
+from channels.email.compose import compose, message_id
+from channels.email.settings import EmailSettings, SmtpSettings
+from channels.port import Context
+from channels.retry import next_attempt
+from runtime.logs import get_logger
+from runtime.tasks import TaskOwner
+from schemas.errors import TemporaryError
+from schemas.states import DeliveryState
+from store import deliveries
+from store.deliveries import Due
+
+CONNECT_TIMEOUT_S = 30.0
+COMMAND_TIMEOUT_S = 60.0
+DOT_TIMEOUT_S = 600.0
+"""RFC 5321 §4.5.3.2.6: give up earlier, and the mail may arrive all the same."""
+IDLE_S = 0.5
+BATCH = 100
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended. `unknown` is only possible once the data was under way."""
+
+    state: DeliveryState
+    detail: str
+
+
+class EmailSender:
+    """Service. One per process; several accounts, each with its own relay and limit of connections."""
+
+    name = "email sender"
+
+    def __init__(self, context: Context, accounts: Mapping[str, EmailSettings]) -> None:
+        self._context = context
+        self._accounts = {name: settings for name, settings in accounts.items() if settings.smtp is not None}
+        self._owner = uuid.uuid4().hex
+        self._tasks = TaskOwner()
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._room: dict[str, asyncio.Semaphore] = {}
+        self._sent = context.metrics.counter(
+            "switchboard_email_attempts_total", "Attempts to send a mail.", ["account", "state"]
+        )
+
+    async def start(self) -> None:
+        """Attempts that an earlier process left open have an unknown outcome; then the loop begins."""
+        now = self._context.clock.now()
+        store = self._context.store
+        left = await store.database.write(
+            lambda conn: deliveries.orphaned(conn, store.outbox, "email", self._owner, now)
+        )
+        if left:
+            log.warning("mails whose outcome is unknown: see `switchboard deliveries list --state unknown`", mails=left)
+        for name, settings in self._accounts.items():
+            assert settings.smtp is not None
+            self._room[name] = asyncio.Semaphore(settings.smtp.connections)
+        store.database.on_commit(self._wake.set)
+        self._tasks.spawn("email.sender", self._run())
+
+    async def drain(self) -> None:
+        """Begin nothing new, and let what is under way end: an attempt cut short would be unknown."""
+        self._stopping = True
+        self._wake.set()
+        while any(name.startswith("email.send ") for name in self._tasks.running):  # noqa: ASYNC110 - bounded outside
+            await asyncio.sleep(0.05)
+
+    async def stop(self) -> None:
+        self._stopping = True
+        await self._tasks.cancel_all(5.0)
+
+    async def failed(self) -> BaseException:
+        _, error = await self._tasks.wait_failed()
+        if self._stopping:
+            await asyncio.Event().wait()
+        return error
+
+    async def _run(self) -> None:
+        taken: set[tuple[str, str]] = set()
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                due = await self._context.store.database.read(
+                    lambda conn: deliveries.due(conn, "email", self._context.clock.now(), BATCH)
+                )
+            except TemporaryError as error:
+                log.warning("paused", service=self.name, error=str(error))
+                await asyncio.sleep(1.0)
+                continue
+            for item in due:
+                key = (item.reply.id, item.recipient)
+                if key in taken or item.reply.account not in self._accounts:
+                    continue
+                taken.add(key)
+                task = self._tasks.spawn(f"email.send {item.reply.id}", self._send(item), forever=False)
+                task.add_done_callback(lambda _, key=key: taken.discard(key))  # type: ignore[misc]
+            try:
+                async with asyncio.timeout(IDLE_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _send(self, item: Due) -> None:
+        settings = self._accounts[item.reply.account]
+        assert settings.smtp is not None
+        async with self._room[item.reply.account]:
+            try:
+                await self._attempt(item, settings, settings.smtp)
+            except TemporaryError as error:
+                # Before the attempt: nothing happened. After it: the row stays `attempting`, which becomes
+                # `unknown` at the next start rather than a second mail.
+                log.warning("the ledger could not be written", reply=item.reply.id, error=str(error))
+                await asyncio.sleep(1.0)
+            except Exception:  # a bug must not stop the other mails; this one's outcome stays open for a person
+                log.exception("an attempt failed in an unforeseen way", reply=item.reply.id)
+
+    async def _attempt(self, item: Due, settings: EmailSettings, relay: SmtpSettings) -> None:
+        reply, now = item.reply, self._context.clock.now()
+        identity = message_id(reply, settings.address.rpartition("@")[2])
+        store = self._context.store
+        if not await store.database.write(
+            lambda conn: deliveries.begin(
+                conn, reply.id, item.recipient, owner=self._owner, provider_id=identity, now=now
+            )
+        ):
+            return
+        outcome = await self._deliver(item, settings, relay, now)
+        self._sent.labels(reply.account, outcome.state.value).inc()
+        ended = self._context.clock.now()
+        due_at = None
+        if outcome.state is DeliveryState.DEFERRED:
+            due_at = next_attempt(item.attempt + 1, item.created_at, ended, random.random())  # noqa: S311
+            if due_at is None:
+                outcome = Outcome(DeliveryState.FAILED, f"given up after {item.attempt + 1} attempts: {outcome.detail}")
+        while True:
+            try:
+                await store.database.write(
+                    lambda conn: deliveries.finish(
+                        conn,
+                        store.outbox,
+                        reply.id,
+                        item.recipient,
+                        outcome.state,
+                        frm=[DeliveryState.ATTEMPTING],
+                        now=ended,
+                        owner=self._owner,
+                        detail=outcome.detail,
+                        due_at=due_at,
+                    )
+                )
+                return
+            except TemporaryError as error:
+                log.warning("the outcome could not be written yet", reply=reply.id, error=str(error))
+                await asyncio.sleep(1.0)
+
+    async def _deliver(self, item: Due, settings: EmailSettings, relay: SmtpSettings, now: datetime) -> Outcome:
+        try:
+            mail = compose(item.reply, address=settings.address, name=settings.name, now=now).as_bytes(policy=SMTP)
+        except Exception as error:  # a reply that cannot become a mail: a person has to see it
+            return Outcome(DeliveryState.FAILED, f"the mail could not be made: {type(error).__name__}: {error}")
+        # Machine-made mail has a null return path, so that no bounce of it can start a loop (RFC 3834 §3.3).
+        sender = "" if item.reply.automatic else settings.address
+        return await transfer(relay, sender, item.recipient, mail)
+
+
+async def transfer(relay: SmtpSettings, sender: str, recipient: str, mail: bytes) -> Outcome:
+    """One SMTP transaction. Never raises.
+
+    Trouble with the relay itself (connection, EHLO, AUTH, MAIL) is ours: deferred. A 5xx for the recipient or after
+    the dot: failed. A link lost once the data was under way: unknown.
+    """
+    password = relay.password.get_secret_value() if relay.password else None
+    client = aiosmtplib.SMTP(
+        hostname=relay.host,
+        port=relay.port,
+        use_tls=relay.tls == "implicit",
+        start_tls=relay.tls == "starttls",
+        username=relay.username,
+        password=password,
+        timeout=CONNECT_TIMEOUT_S,
+    )
+    stage = "connecting"
+    try:
+        await client.connect()
+        stage = "MAIL"
+        await client.ehlo(timeout=COMMAND_TIMEOUT_S)
+        await client.mail(sender, timeout=COMMAND_TIMEOUT_S)
+        stage = "RCPT"
+        await client.rcpt(recipient, timeout=COMMAND_TIMEOUT_S)
+        stage = "DATA"
+        response = await client.data(mail, timeout=DOT_TIMEOUT_S)
+        return Outcome(DeliveryState.SENT, f"{response.code} {clean(response.message)}")
+    except aiosmtplib.SMTPResponseException as error:
+        detail = f"{stage}: {error.code} {clean(error.message)}"
+        if error.code < 0:  # no answer at all: the link broke
+            return Outcome(DeliveryState.UNKNOWN if stage == "DATA" else DeliveryState.DEFERRED, detail)
+        final = 500 <= error.code < 600 and stage in ("RCPT", "DATA")
+        return Outcome(DeliveryState.FAILED if final else DeliveryState.DEFERRED, detail)
+    except aiosmtplib.SMTPRecipientsRefused as error:
+        return Outcome(DeliveryState.FAILED, f"RCPT: {clean(str(error))}")
+    except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
+        detail = f"{stage}: {type(error).__name__}: {clean(str(error))}"
+        return Outcome(DeliveryState.UNKNOWN if stage == "DATA" else DeliveryState.DEFERRED, detail)
+    finally:
+        client.close()
+
+
+def clean(words: str) -> str:
+    """A server's words, on one line and not too long."""
+    return " ".join(words.split())[:300]

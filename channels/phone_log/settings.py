@@ -1,0 +1,14 @@
+"""One telephone system's call log."""
+
+from pydantic import Field
+
+from schemas.base import Config
+
+
+class PhoneLogSettings(Config):
+    drop_folder: str = "calls/"
+    """Where the telephone system puts CSV files (relative to the configuration). Done ones move to done/."""
+    default_region: str = Field(default="US", pattern=r"^[A-Z]{2}$")
+    """The country of numbers that are written without one."""
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    queue: str | None = None

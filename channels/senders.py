@@ -1,0 +1,47 @@
+"""The intake of the senders: replies from the topic become rows of the delivery ledger, and only then are acked."""
+
+from dataclasses import replace
+
+from sqlalchemy.engine import Connection
+
+from bus.dead_letters import dead_letter, needs_blob
+from bus.records import Batch, Record
+from runtime.clock import Clock
+from schemas.codec import Invalid, decode
+from schemas.dead_letter import DeadLetter
+from schemas.reply import Reply
+from store import dead_letters, deliveries
+from store.store import Store
+
+
+class SenderIntake:
+    """`handle` is what a pump over the replies topic calls. Raises StoreUnavailable."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def handle(self, batch: Batch) -> None:
+        now = self._clock.now()
+        found: list[Reply] = []
+        letters: list[DeadLetter] = []
+        for record in batch:
+            event = decode(record.headers, record.value)
+            if isinstance(event, Reply):
+                found.append(event)
+            else:
+                why = event if isinstance(event, Invalid) else Invalid("invalid", f"a {event.TYPE} is no reply")
+                letters.append(self._letter(record, why))
+
+        def work(conn: Connection) -> None:
+            deliveries.copy_in(conn, found, now)
+            for letter in letters:
+                dead_letters.add(conn, letter)
+
+        await self._store.database.write(work)
+
+    def _letter(self, record: Record, why: Invalid) -> DeadLetter:
+        # The bytes go into the store's row, whatever their size, so no blob is needed.
+        small = replace(record, value=None) if needs_blob(record) else record
+        letter = dead_letter(small, why.reason, why.detail, at=self._clock.now())
+        return letter.model_copy(update={"raw": record.value})
