@@ -92,6 +92,11 @@ class Database:
         """Call `listener` (quick, synchronous) after each commit of this process."""
         self._listeners.append(listener)
 
+    def off_commit(self, listener: Callable[[], None]) -> None:
+        """Call it no more."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a read transaction. Raises StoreUnavailable when the database is away."""
         try:
@@ -170,7 +175,7 @@ class Database:
     async def _transaction(self, work: Callable[[Connection], T]) -> T:
         async with self._writer.begin() as conn:
             result = await conn.run_sync(work)
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):
             listener()
         return result
 

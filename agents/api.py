@@ -1,0 +1,167 @@
+"""The desk's HTTP API. Every call is one transaction; every object access goes through `agents.access`."""
+
+from collections.abc import Awaitable
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Depends, Query
+from sqlalchemy.engine import Connection
+from starlette.responses import Response
+
+from agents import access
+from agents.models import Completed, CompleteRequest, Hold, Item, Line, Me, ReplyRequest
+from agents.port import Context
+from agents.view import view
+from runtime.http.problem import Problem
+from schemas.errors import StateConflict
+from schemas.reply import Reply
+from schemas.work_item import WorkItem
+from store import desk, work_items
+from store.agents import Agent
+
+T = TypeVar("T")
+
+LINE = 200
+
+
+def make_router(context: Context) -> APIRouter:
+    router = APIRouter(prefix="/api/desk", tags=["desk"])
+    signed_in = access.SignedIn(context.store)
+    database, outbox, settings = context.store.database, context.store.outbox, context.settings
+    Signed = Annotated[Agent, Depends(signed_in)]  # noqa: N806 - a type
+
+    async def mine(agent: Agent, item_id: str) -> WorkItem:
+        return access.checked(agent, await database.read(lambda conn: work_items.get(conn, item_id)))
+
+    async def claim(agent: Agent, item_id: str | None) -> WorkItem | None:
+        now = context.clock.now()
+        until = now + settings.lease
+
+        def work(conn: Connection) -> WorkItem | None:
+            if len(work_items.of_agent(conn, agent.name)) >= settings.max_items:
+                raise Problem(409, f"You hold {settings.max_items} work items already.", code="too-many-items")
+            return work_items.claim(
+                conn, outbox, agent.name, queues=agent.queues, now=now, until=until, item_id=item_id
+            )
+
+        return await database.write(work)
+
+    @router.get("/me", summary="Who the token belongs to")
+    async def me(agent: Signed) -> Me:
+        return Me(
+            name=agent.name,
+            display_name=agent.display_name,
+            queues=agent.queues,
+            lease_s=settings.lease.total_seconds(),
+            heartbeat_s=settings.heartbeat.total_seconds(),
+        )
+
+    @router.get("/work-items", summary="What waits, in the order in which it is handed out, and what is mine")
+    async def line(agent: Signed, limit: Annotated[int, Query(ge=1, le=LINE)] = 50) -> Line:
+        waiting = await database.read(lambda conn: work_items.line(conn, agent.queues, limit))
+        held = await database.read(lambda conn: work_items.of_agent(conn, agent.name))
+        return Line(waiting=tuple(waiting), mine=tuple(held))
+
+    @router.post(
+        "/work-items/next",
+        summary="Accept the next work item",
+        response_model=Item,
+        responses={204: {"description": "Nothing waits."}, 409: {"description": "You hold too many."}},
+    )
+    async def next_(agent: Signed) -> Item | Response:
+        item = await claim(agent, None)
+        if item is None:
+            return Response(status_code=204)
+        return await database.read(lambda conn: view(conn, item))
+
+    @router.get("/work-items/{item_id}", summary="A work item with its conversation")
+    async def show(agent: Signed, item_id: str) -> Item:
+        item = await mine(agent, item_id)
+        return await database.read(lambda conn: view(conn, item))
+
+    @router.post("/work-items/{item_id}/accept", summary="Accept this work item")
+    async def accept(agent: Signed, item_id: str) -> Item:
+        await mine(agent, item_id)
+        item = await _ours(claim(agent, item_id))
+        assert item is not None
+        return await database.read(lambda conn: view(conn, item))
+
+    @router.post("/work-items/{item_id}/renew", summary="Say that somebody is still at it")
+    async def renew(agent: Signed, item_id: str, hold: Hold) -> WorkItem:
+        await mine(agent, item_id)
+        until = context.clock.now() + settings.lease
+        return await _ours(database.write(lambda conn: work_items.renew(conn, item_id, agent.name, hold.epoch, until)))
+
+    @router.post("/work-items/{item_id}/reply", summary="Answer what has been seen")
+    async def reply(agent: Signed, item_id: str, body: ReplyRequest) -> Reply:
+        await mine(agent, item_id)
+        now = context.clock.now()
+        return await _ours(
+            database.write(
+                lambda conn: desk.reply(
+                    conn,
+                    outbox,
+                    item_id=item_id,
+                    agent=agent.name,
+                    epoch=body.epoch,
+                    key=body.key,
+                    text=body.text,
+                    answers_through=body.answers_through,
+                    now=now,
+                )
+            )
+        )
+
+    @router.post(
+        "/work-items/{item_id}/complete",
+        summary="Finish, with a last reply or without",
+        responses={409: {"description": "The customer has written since (`newer-messages`), or the lease is lost."}},
+    )
+    async def complete(agent: Signed, item_id: str, body: CompleteRequest) -> Completed:
+        item = await mine(agent, item_id)
+        if item.state == "completed" and item.agent == agent.name and item.epoch == body.epoch:
+            return Completed(item=item)  # the same request again, after its response was lost
+        now = context.clock.now()
+        done, sent = await _ours(
+            database.write(
+                lambda conn: desk.complete(
+                    conn,
+                    outbox,
+                    item_id=item_id,
+                    agent=agent.name,
+                    epoch=body.epoch,
+                    answers_through=body.answers_through,
+                    now=now,
+                    disposition=body.disposition,
+                    key=body.key,
+                    text=body.text,
+                )
+            )
+        )
+        return Completed(item=done, reply=sent)
+
+    @router.post("/work-items/{item_id}/release", summary="Give it back, at its old place in line")
+    async def release(agent: Signed, item_id: str, hold: Hold) -> WorkItem:
+        await mine(agent, item_id)
+        now = context.clock.now()
+        return await _ours(
+            database.write(
+                lambda conn: desk.release(conn, outbox, item_id=item_id, agent=agent.name, epoch=hold.epoch, now=now)
+            )
+        )
+
+    return router
+
+
+async def _ours(call: Awaitable[T]) -> T:
+    """Conflicts, told apart by a code that programs understand."""
+    try:
+        return await call
+    except desk.NewerMessages as error:
+        messages = [{"seq": m.seq, "text": m.text, "id": m.id} for m in error.messages]
+        raise Problem(409, str(error), code="newer-messages", hint=error.hint, messages=messages) from None
+    except work_items.LeaseLost as error:
+        raise Problem(409, str(error), code="lease-lost", hint=error.hint) from None
+    except desk.NoSuchAnswer as error:
+        raise Problem(409, str(error), code="no-written-answer", hint=error.hint) from None
+    except StateConflict as error:
+        raise Problem(409, str(error), code="conflict", hint=error.hint) from None

@@ -1,0 +1,16 @@
+"""The desk put together: API, WebSocket, and the sweeper of silent leases."""
+
+from agents import api, socket
+from agents.access import token_check
+from agents.port import Context, Parts
+from agents.sweeper import LeaseSweeper
+
+__all__ = ["build", "token_check"]
+
+
+def build(context: Context) -> Parts:
+    """What the process has to run and to serve. Does no IO."""
+    return Parts(
+        services=[LeaseSweeper(context)],
+        routers=[api.make_router(context), socket.make_router(context)],
+    )

@@ -1,0 +1,87 @@
+"""What the desk's API takes and gives."""
+
+from pydantic import Field
+
+from schemas.base import Instant, Model
+from schemas.reply import Reply
+from schemas.work_item import WorkItem
+from store.desk import Disposition
+
+
+class Me(Model):
+    """The agent that the token belongs to."""
+
+    name: str
+    display_name: str
+    queues: tuple[str, ...] = Field(description="Queues that this agent serves; empty = all.")
+    lease_s: float
+    heartbeat_s: float
+
+
+class Message(Model):
+    """What the customer wrote."""
+
+    id: str
+    seq: int
+    at: Instant
+    sender: str
+    sender_name: str
+    verdict: str = Field(description="verified, failed or unknown: how sure we are of the sender.")
+    subject: str
+    text: str
+    state: str
+    flags: tuple[str, ...] = ()
+    attachments: tuple[str, ...] = ()
+    why: tuple[str, ...] = Field(default=(), description="The decision, in words.")
+
+
+class Answer(Model):
+    """What was answered, and what became of it."""
+
+    id: str
+    at: Instant
+    author: str
+    automatic: bool
+    text: str
+    delivery: str = Field(default="", description="The delivery's state, with the server's words.")
+
+
+class Item(Model):
+    """A work item with its conversation."""
+
+    item: WorkItem
+    messages: tuple[Message, ...]
+    answers: tuple[Answer, ...]
+    linked_to: str | None = Field(default=None, description="A conversation that this one refers to.")
+    highest_seq: int
+
+
+class Line(Model):
+    """Work that waits, in the order in which it is handed out; and what this agent holds."""
+
+    waiting: tuple[WorkItem, ...]
+    mine: tuple[WorkItem, ...]
+
+
+class Hold(Model):
+    """Proof of ownership: the epoch under which the item was accepted."""
+
+    epoch: int = Field(ge=0)
+
+
+class ReplyRequest(Hold):
+    key: str = Field(min_length=8, max_length=100, description="Made by the client: the same key gives one reply.")
+    text: str = Field(min_length=1, max_length=64_000)
+    answers_through: int = Field(ge=0, description="The highest seq that the agent has seen.")
+
+
+class CompleteRequest(Hold):
+    answers_through: int = Field(ge=0)
+    disposition: Disposition = "no_answer_needed"
+    key: str | None = Field(default=None, min_length=8, max_length=100)
+    text: str | None = Field(default=None, min_length=1, max_length=64_000)
+
+
+class Completed(Model):
+    item: WorkItem
+    reply: Reply | None = None
