@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from bus.port import Sink
@@ -14,6 +13,7 @@ from runtime.logs import get_logger
 from runtime.metrics import Metrics
 from runtime.tasks import TaskOwner
 from schemas.errors import is_temporary
+from schemas.outbox import OutboxRow as OutboxRow
 
 _IDLE_S = 0.5
 _CALL_TIMEOUT_S = 30.0
@@ -21,20 +21,6 @@ _BACKOFF_BASE_S = 0.05
 _BACKOFF_CAP_S = 2.0
 
 log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
-    """One record to publish. `position` is dense per key and topic; `id` grows."""
-
-    id: int
-    topic: str
-    key: str
-    shard: int
-    position: int
-    event_id: str
-    headers: tuple[tuple[str, bytes], ...]
-    value: bytes
 
 
 class Outbox(Protocol):

@@ -6,30 +6,18 @@ store, and what it forgot is published again under its new incarnation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import and_, bindparam, func, or_, select, update
 from sqlalchemy.engine import Connection
 
 from schemas import codec
 from schemas.events import TOPIC_OF, Event, event_id
+from schemas.outbox import OutboxRow
 from store.sql import insert
 from store.tables import leases, outbox, outbox_positions
 
 EFFECT_TOPICS = ("interactions", "replies", "deliveries")
 """On a broker that may forget, rows of these are done only when their effect is in the store."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
-    id: int
-    topic: str
-    key: str
-    shard: int
-    position: int
-    event_id: str
-    headers: tuple[tuple[str, bytes], ...]
-    value: bytes
 
 
 class Outbox:

@@ -8,10 +8,10 @@ from typing import Protocol
 from sqlalchemy.engine import Connection
 
 from schemas.dead_letter import DeadLetter, Place
+from schemas.outbox import OutboxRow
 from schemas.states import InteractionState
 from store import dead_letters, leases, ledger, outbox
 from store.database import Database
-from store.outbox import OutboxRow
 
 
 class Clock(Protocol):

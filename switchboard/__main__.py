@@ -19,4 +19,4 @@ def main():  # type: ignore[no-untyped-def]  # must parse on old Pythons, to get
 
 
 if __name__ == "__main__":
-    main()
+    main()  # type: ignore[no-untyped-call]

@@ -32,7 +32,7 @@ def ledger_table(balance: Balance) -> Table:
         table.add_column(state.replace("_", " "), justify="right", style=COLOURS[state])
     table.add_column("copies", justify="right", style="dim")
     for line in [*balance.channels, balance.total]:
-        if line is not balance.channels and line.channel == "all":
+        if line.channel == "all":
             table.add_section()
         sign = Text("=", "green") if line.balanced else Text("≠", "bold red")
         counts = [str(line.states.get(state, 0) or "·") for state in STATES]

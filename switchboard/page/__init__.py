@@ -1,0 +1,35 @@
+"""The live page: a customer, the queue and an agent side by side, the ledger's sum on top."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from fastapi import APIRouter
+from starlette.responses import FileResponse, Response
+
+from runtime.http.problem import Problem
+
+_FOLDER = Path(str(files("switchboard.page").joinpath("static")))
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
+_FILES = {path.relative_to(_FOLDER).as_posix(): path for path in _FOLDER.rglob("*") if path.suffix in _TYPES}
+
+
+def page_router() -> APIRouter:
+    """`/` and what it needs below `/static/`. Only files that were there at the start are served."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
+    async def index() -> Response:
+        return _file("index.html")
+
+    @router.get("/static/{path:path}")
+    async def static(path: str) -> Response:
+        return _file(path)
+
+    return router
+
+
+def _file(name: str) -> Response:
+    path = _FILES.get(name)
+    if path is None:
+        raise Problem(404, "There is no such page.")
+    return FileResponse(path, media_type=_TYPES[path.suffix], headers={"Cache-Control": "no-cache"})
