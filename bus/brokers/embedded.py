@@ -164,6 +164,14 @@ def _unpacked() -> str:
 
 
 async def _answers(address: str) -> bool:
+    # A bare connection first: aiokafka logs an error for each one that is refused.
+    host, _, port = address.rpartition(":")
+    try:
+        async with asyncio.timeout(2.0):
+            _, writer = await asyncio.open_connection(host, int(port))
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
     client = AIOKafkaClient(bootstrap_servers=address, request_timeout_ms=2_000)
     try:
         await bounded("bootstrap", client.bootstrap(), 3.0)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from schemas.interaction import Channel
+from schemas.text import fold
 
 Kind = Literal[
     "plain",
@@ -34,7 +35,7 @@ class Customer:
 
     @property
     def address(self) -> str:
-        return f"{self.name.split()[0].lower()}{self.number}@customer.example"
+        return f"{fold(self.name.split()[0])}{self.number}@customer.example"
 
 
 _MAILS: tuple[tuple[str, str, str, Kind], ...] = (

@@ -180,7 +180,7 @@ def _latest(conn: Connection) -> list[str]:
         who = interaction["sender"]["name"] or interaction["sender"]["address"]
         outcome = decision["queue"] or decision["outcome"]
         subject = (interaction["subject"] or interaction["text"])[:40]
-        lines.append(f"{decision['tier']} {interaction['channel']:<9} {who[:18]:<18} {subject!r} → {outcome}")
+        lines.append(f"{decision['tier']} {interaction['content']['channel']:<9} {who[:18]:<18} {subject!r} → {outcome}")
     return lines[::-1]
 
 

@@ -12,7 +12,9 @@ import yaml
 from switchboard.demo.cast import SHOP
 from switchboard.starter import example_folder
 
-ALWAYS_OPEN = {"timezone": "Europe/Berlin", "hours": {"mon-sun": ["00:00-24:00"]}}
+
+def always_open() -> dict[str, Any]:
+    return {"timezone": "Europe/Berlin", "hours": {"mon-sun": ["00:00-24:00"]}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def set_up(*, port: int, relay_port: int, folder: Path | None = None, brokers: s
     if brokers:
         tree["kafka"] = {**tree.get("kafka", {}), "brokers": brokers}
     # The demo looks the same at any hour of any day.
-    tree["business_hours"] = dict.fromkeys(tree["business_hours"], ALWAYS_OPEN)
+    tree["business_hours"] = {name: always_open() for name in tree["business_hours"]}
     tree["auto_answer"] = {**tree["auto_answer"], "per_domain_per_hour": 200}
     account = tree["channels"]["email"]["support"]
     account.update(address=SHOP, smtp={"host": "127.0.0.1", "port": relay_port, "tls": "none"})
