@@ -20,7 +20,7 @@ _BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{6,}", re.I)
 _URL_PASSWORD = re.compile(r"(://[^:/@\s]+:)[^@/\s]+@")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _MASK = "[masked]"
-_NOISY = ("aiokafka", "faust", "mode", "aiosqlite", "mail.log", "asyncio", "httpx", "websockets", "uvicorn")
+_NOISY = ("faust", "mode", "aiosqlite", "mail.log", "asyncio", "httpx", "websockets", "uvicorn")
 _DEPTH = 4
 
 
@@ -112,6 +112,11 @@ def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
+    # aiokafka calls each of its own retries an error. Whoever uses it here says "paused" once, with the reason.
+    kafka = logging.getLogger("aiokafka")
+    kafka.handlers.clear()
+    kafka.propagate = True
+    kafka.setLevel(logging.WARNING if settings.level == "debug" else logging.CRITICAL)
     for name in _NOISY:
         library = logging.getLogger(name)
         library.handlers.clear()

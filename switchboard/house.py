@@ -51,13 +51,19 @@ class House:
     """One main process. Without roles it is the whole system: the router and the broker are its children."""
 
     def __init__(
-        self, configuration: Configuration, roles: Collection[Role] = (), *, extra: Sequence[APIRouter] = ()
+        self,
+        configuration: Configuration,
+        roles: Collection[Role] = (),
+        *,
+        extra: Sequence[APIRouter] = (),
+        demo: bool = False,
     ) -> None:
         self.configuration = configuration
         self.settings = configuration.settings
         self.roles = frozenset(roles or ROLES)
         self.whole = not roles
         self._extra = list(extra)
+        self._demo = demo
         refuse_impossible(configuration, self.roles, whole=self.whole)
         self.base: Base = make_base(configuration)
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
@@ -103,7 +109,7 @@ class House:
             routers += live.build(
                 OpsContext(store=self.base.store, clock=self.base.clock, metrics=self.base.metrics, check=check)
             )
-            routers.append(page_router())
+            routers.append(page_router(demo=self._demo))
         if routers:
             self.http = self._http(routers, mounts)
             services.append(self.http)

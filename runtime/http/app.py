@@ -45,6 +45,10 @@ def create_app(
     async def metrics_page() -> Response:
         return Response(metrics.render(), media_type=metrics.content_type)
 
+    @app.get("/favicon.ico", include_in_schema=False)
+    async def favicon() -> Response:
+        return Response(status_code=204)  # browsers ask for it on every page
+
     for router in routers:
         app.include_router(router)
     for path, mounted in (mounts or {}).items():

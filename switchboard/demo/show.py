@@ -49,7 +49,7 @@ async def run_demo(*, keep: bool, chaos: bool, svg: Path | None, port: int, verb
         level = "debug" if verbose else "error"
         configure_logs(configuration.settings.log.model_copy(update={"level": level}))
         guest = secrets.token_urlsafe(32)
-        house = House(configuration, extra=[guest_router(guest)])
+        house = House(configuration, extra=[guest_router(guest)], demo=True)
         return await _perform(console, house, stage, mail, guest, keep=keep, chaos=chaos, svg=svg)
     finally:
         await mail.stop()
@@ -180,7 +180,9 @@ def _latest(conn: Connection) -> list[str]:
         who = interaction["sender"]["name"] or interaction["sender"]["address"]
         outcome = decision["queue"] or decision["outcome"]
         subject = (interaction["subject"] or interaction["text"])[:40]
-        lines.append(f"{decision['tier']} {interaction['content']['channel']:<9} {who[:18]:<18} {subject!r} → {outcome}")
+        lines.append(
+            f"{decision['tier']} {interaction['content']['channel']:<9} {who[:18]:<18} {subject!r} → {outcome}"
+        )
     return lines[::-1]
 
 

@@ -4,7 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from fastapi import APIRouter
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 
 from runtime.http.problem import Problem
 
@@ -13,13 +13,19 @@ _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml",
 _FILES = {path.relative_to(_FOLDER).as_posix(): path for path in _FOLDER.rglob("*") if path.suffix in _TYPES}
 
 
-def page_router() -> APIRouter:
-    """`/` and what it needs below `/static/`. Only files that were there at the start are served."""
+def page_router(*, demo: bool = False) -> APIRouter:
+    """`/` and what it needs below `/static/`. Only files that were there at the start are served.
+
+    `demo`: the page asks for a guest's session by itself.
+    """
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
     async def index() -> Response:
-        return _file("index.html")
+        if not demo:
+            return _file("index.html")
+        text = _FILES["index.html"].read_text(encoding="utf-8").replace("<body>", "<body data-demo>")
+        return HTMLResponse(text, headers={"Cache-Control": "no-cache"})
 
     @router.get("/static/{path:path}")
     async def static(path: str) -> Response:

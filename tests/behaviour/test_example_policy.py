@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rules.answers import render_answer
+from router.core.answers import compose
 from rules.engine import evaluate
 from rules.load import read_yaml
 from rules.priority import prioritise
@@ -73,7 +73,8 @@ def test_case(case: dict[str, Any]) -> None:
     assert {key: actual[key] for key in expect} == expect
     assert result.errors == ()
     if result.answer is not None:
-        rendered = render_answer(policy, interaction, result.answer.template, now, queue=result.queue)
+        queue = result.queue or policy.source.default_queue
+        rendered = compose(policy, interaction, result, final=result.queue is None, queue=queue, now=now)
         whole = "\n".join((rendered.subject, rendered.text, rendered.html or ""))
         for words in says:
             assert words in whole

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rules.answers import render_answer
+from router.core.answers import compose
 from rules.calendar import SEARCH, Calendar, compile_calendar
 from rules.compile import CompiledRules, Index
 from rules.engine import RuleResult, evaluate
@@ -158,7 +158,7 @@ def test_the_example_policy_decides_on_anything(
     assert result.errors == ()
     priority = prioritise(policy, interaction, facts, result)
     assert priority.deadline >= interaction.received_at
-    rendered = render_answer(policy, interaction, result.answer.template, now) if result.answer else None
+    rendered = compose(policy, interaction, result, final=False, queue="support", now=now) if result.answer else None
     assert rendered is None or rendered.text
     decision = Decision(
         id="d", interaction_id="i", conversation_id="c", seq=1, policy_version="p", decided_at=now, outcome="queue",

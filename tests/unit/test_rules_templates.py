@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from rules.answers import render_answer
+from router.core.answers import compose
+from rules.engine import ChosenAnswer, RuleResult
 from rules.model import TemplateText
 from rules.templates import TemplateError, compile_template, echoes_customer, problems_of, render
 from tests.kit.contacts import NOW, email
@@ -120,7 +121,8 @@ def test_which_templates_print_what_the_customer_wrote() -> None:
 @pytest.mark.parametrize("name", sorted(example_policy().templates))
 @pytest.mark.parametrize("language", ["en", "de", "fr", "es", None])
 def test_every_example_template_renders_in_every_language(name: str, language: str | None) -> None:
-    rendered = render_answer(example_policy(), accepted(language=language), name, NOW, queue="support")
+    result = RuleResult(answer=ChosenAnswer("rule", name))
+    rendered = compose(example_policy(), accepted(language=language), result, final=True, queue="support", now=NOW)
     assert "{" not in rendered.text + rendered.subject
     assert "SB-1042" in rendered.text + rendered.subject
     assert language is None or language in example_policy().templates[name].variants
@@ -131,7 +133,5 @@ def test_an_answer_takes_attributes_that_rules_have_set() -> None:
         templates={"t": {"": TemplateText(text="{{ attributes.a }}{{ attributes.b }} {{ opening_hours }}")}}
     )
     interaction = accepted(email(attributes={"a": "1", "b": "1"}))
-    rendered = render_answer(chosen, interaction, "t", NOW, attributes={"b": "2"})
-    assert rendered.text == "12 always open\n"
-    with pytest.raises(TemplateError, match="no template"):
-        render_answer(chosen, interaction, "none", NOW)
+    result = RuleResult(answer=ChosenAnswer("rule", "t"), attributes={"b": "2"})
+    assert compose(chosen, interaction, result, final=True, queue="general", now=NOW).text == "12 always open\n"

@@ -1,0 +1,330 @@
+// The live page: a customer on the left, triage in the middle, an agent on the right, the ledger on top.
+import { html, render, useEffect, useRef, useState } from "/static/vendor/htm-preact.js";
+import { Chat, chatUrl } from "/chat-static/chat.js";
+
+const STATES = ["received", "queued", "answering", "answered", "held", "closed", "dead_letter"];
+const CHANNELS = { email: "Email", chat: "Chat", web_form: "Web form", phone_log: "Phone" };
+const words = (state) => state.replace("_", " ");
+const TOKEN = "switchboard-token";
+
+// --- talking to the desk ---------------------------------------------------------------------------------------
+
+async function call(token, method, path, body) {
+  const response = await fetch(`/api/desk${path}`, {
+    method,
+    headers: { Authorization: `Bearer ${token}`, ...(body ? { "Content-Type": "application/json" } : {}) },
+    body: body ? JSON.stringify(body) : undefined,
+    signal: AbortSignal.timeout(20000),
+  });
+  if (response.status === 204) return null;
+  const answer = await response.json();
+  if (!response.ok) throw Object.assign(new Error(answer.detail || answer.title), answer);
+  return answer;
+}
+
+// A socket that comes back by itself. The token goes in the first frame, never into the URL.
+function useFeed(path, token, onFrame, onRefused) {
+  useEffect(() => {
+    if (!token) return undefined;
+    let closed = false, socket, wait = 500, beat;
+    const open = () => {
+      socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`);
+      socket.onopen = () => {
+        socket.send(JSON.stringify({ type: "auth", token }));
+        beat = setInterval(() => socket.readyState === 1 && socket.send('{"type":"heartbeat"}'), 10000);
+      };
+      socket.onmessage = (event) => { wait = 500; onFrame(JSON.parse(event.data)); };
+      socket.onclose = (event) => {
+        clearInterval(beat);
+        if (closed) return;
+        if (event.code === 1008) { onRefused(); return; }
+        setTimeout(open, wait);
+        wait = Math.min(wait * 2, 8000);
+      };
+    };
+    open();
+    return () => { closed = true; clearInterval(beat); socket.close(); };
+  }, [token]);
+}
+
+function useNow() {
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 1000);
+    return () => clearInterval(timer);
+  }, []);
+  return now;
+}
+
+function due(deadline, now) {
+  const seconds = Math.round((new Date(deadline) - now) / 1000), late = seconds < 0, n = Math.abs(seconds);
+  const text = n < 90 ? `${n} s` : n < 5400 ? `${Math.round(n / 60)} min` : `${Math.round(n / 3600)} h`;
+  return late ? `overdue by ${text}` : `due in ${text}`;
+}
+
+const Icon = ({ channel }) => html`<svg class="icon" role="img" aria-label=${CHANNELS[channel] || channel}>
+  <use href=${`/static/icons.svg#${channel}`} /></svg>`;
+const Tier = ({ tier }) => (tier ? html`<span class=${`tier ${tier}`}>${tier}</span>` : null);
+
+// --- the ledger ------------------------------------------------------------------------------------------------
+
+function Ledger({ ledger }) {
+  if (!ledger) return html`<p class="soft">The ledger appears when you are signed in.</p>`;
+  const { total, channels, balanced } = ledger;
+  let x = 0;
+  const parts = STATES.filter((s) => total.states[s]).map((s) => {
+    const width = (total.states[s] / Math.max(total.accepted, 1)) * 1000, at = x;
+    x += width;
+    return html`<rect class=${s} x=${at} y="0" width=${width} height="8"><title>${words(s)} ${total.states[s]}</title></rect>`;
+  });
+  return html`
+    <p class="sum" aria-live="polite" aria-atomic="true">
+      <b>${total.accepted}</b> accepted =
+      ${STATES.map((s, i) => html`<span><span class=${`dot ${s}`}></span>${total.states[s]} ${words(s)}${i < 6 ? " +" : ""}</span>`)}
+      <b class=${balanced ? "good" : "bad"}>${balanced ? "✓ balanced" : "✗ does not balance"}</b>
+    </p>
+    <svg class="bar" viewBox="0 0 1000 8" preserveAspectRatio="none" aria-hidden="true">${parts}</svg>
+    <details><summary>by channel</summary><div class="scroll" tabindex="0" role="region" aria-label="Ledger by channel"><table>
+      <thead><tr><th scope="col">channel</th><th scope="col">accepted</th>${STATES.map((s) => html`<th scope="col">${words(s)}</th>`)}
+        <th scope="col">copies</th><th scope="col">refused</th></tr></thead>
+      <tbody>${channels.map((c) => html`<tr><th scope="row">${CHANNELS[c.channel]}</th><td>${c.accepted}</td>
+        ${STATES.map((s) => html`<td>${c.states[s]}</td>`)}<td>${c.copies}</td><td>${c.refused}</td></tr>`)}</tbody>
+    </table></div></details>`;
+}
+
+// --- 1: the customer -------------------------------------------------------------------------------------------
+
+function Customer() {
+  const [lines, setLines] = useState([]);
+  const [status, setStatus] = useState("connecting …");
+  const [text, setText] = useState("");
+  const chat = useRef(null), log = useRef(null);
+  useEffect(() => {
+    const c = (chat.current = new Chat(chatUrl("website"), "switchboard-live-chat"));
+    const add = (line) => setLines((old) => (old.some((l) => l.id === line.id) ? old : [...old, line]));
+    c.addEventListener("status", (e) => setStatus(e.detail.text));
+    c.addEventListener("message", (e) => add({ id: e.detail.id, mine: true, who: "You", text: e.detail.text }));
+    c.addEventListener("reply", (e) => add({ id: e.detail.id, who: e.detail.author.name || "Automatic answer", text: e.detail.text }));
+    c.addEventListener("accepted", (e) => setStatus(`accepted · your reference is ${e.detail.reference}`));
+    c.addEventListener("problem", (e) => setStatus(e.detail.detail));
+    c.open();
+    return () => c.close();
+  }, []);
+  useEffect(() => { if (log.current) log.current.scrollTop = log.current.scrollHeight; }, [lines]);
+  const send = (e) => {
+    e.preventDefault();
+    if (text.trim()) chat.current.send(text.trim());
+    setText("");
+  };
+  return html`<section class="card" id="customer" aria-labelledby="customer-title">
+    <header><span class="step" aria-hidden="true">1</span><h2 id="customer-title">A customer writes</h2>
+      <p class="soft">by chat here; as well by email, web form and phone</p></header>
+    <ol class="log" role="log" aria-label="The customer's chat" tabindex="0" ref=${log}>
+      ${lines.length === 0 && html`<li class="soft">Ask something: “What are your opening hours?” is answered at once, “My parcel is lost!” goes to an agent.</li>`}
+      ${lines.map((l) => html`<li key=${l.id} class=${l.mine ? "mine" : ""}><span class="soft">${l.who}</span>
+        <div class="bubble" dir="auto">${l.text}</div></li>`)}
+    </ol>
+    <form onSubmit=${send}>
+      <label for="chat-text">Write as the customer</label>
+      <div class="row"><input id="chat-text" autocomplete="off" maxlength="8000" value=${text} onInput=${(e) => setText(e.target.value)} /></div>
+      <div class="row end"><span class="soft" role="status">${status}</span><button>Send</button></div>
+    </form>
+  </section>`;
+}
+
+// --- 2: triage and the queue -----------------------------------------------------------------------------------
+
+function Triage({ waiting, recent, now }) {
+  return html`<section class="card" id="queue" aria-labelledby="queue-title">
+    <header><span class="step" aria-hidden="true">2</span><h2 id="queue-title">Triage decides</h2>
+      <p class="soft">every decision says why; who waits is served by promise, not by luck</p></header>
+    <h3 id="waiting">Waiting for an agent (${waiting.length})</h3>
+    <div class="short" tabindex="0" role="region" aria-labelledby="waiting"><ol class="list">
+      ${waiting.length === 0 && html`<li class="empty"><span></span>Nobody waits.</li>`}
+      ${waiting.map((w) => html`<li key=${w.id}><${Icon} channel=${w.channel} />
+        <span class="text"><b>${w.reference}</b> <span dir="auto">${w.subject}</span></span><${Tier} tier=${w.tier} />
+        <span class="why soft">${w.queue} · <span class=${new Date(w.deadline) < now ? "bad" : ""}>${due(w.deadline, now)}</span>${w.reason && ` · ${w.reason}`}</span></li>`)}
+    </ol></div>
+    <h3 id="decided">Just decided</h3>
+    <div class="short" tabindex="0" role="region" aria-labelledby="decided"><ol class="list">
+      ${recent.length === 0 && html`<li class="empty"><span></span>Nothing yet.</li>`}
+      ${recent.map((r) => html`<li key=${r.id}><${Icon} channel=${r.channel} />
+        <span class="text"><b>${r.from || "somebody"}</b> <span dir="auto">${r.text}</span></span><${Tier} tier=${r.tier} />
+        <span class="why soft"><span class="state"><span class=${`dot ${r.state}`}></span>${words(r.state)}</span>
+          ${r.queue ? ` → ${r.queue}` : ""}${r.reason ? ` (${r.reason})` : ""}${r.why.length ? ` · ${r.why.join(" · ")}` : ""}</span></li>`)}
+    </ol></div>
+  </section>`;
+}
+
+// --- 3: the desk -----------------------------------------------------------------------------------------------
+
+function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
+  const [open, setOpen] = useState(null);
+  const [text, setText] = useState("");
+  const [notice, setNotice] = useState("");
+  const [busy, setBusy] = useState(false);
+  const reply = useRef(null), conversation = useRef(null);
+  const path = (verb) => `/work-items/${encodeURIComponent(open.item.id)}${verb}`;
+
+  const doing = async (work) => {
+    setBusy(true);
+    setNotice("");
+    try {
+      await work();
+    } catch (error) {
+      if (error.code === "newer-messages") {
+        setOpen(await call(token, "GET", path("")));
+        setNotice("Not sent: the customer has written again. Read it, then send.");
+      } else {
+        setNotice([error.message, error.hint].filter(Boolean).join(" — "));
+        if (error.code === "lease-lost") setOpen(null);
+      }
+    }
+    setBusy(false);
+  };
+  const take = (id) => doing(async () => {
+    const item = await call(token, "POST", id ? `/work-items/${encodeURIComponent(id)}/accept` : "/work-items/next");
+    if (!item) { setNotice("Nobody waits."); return; }
+    setOpen(item);
+    setText("");
+    setTimeout(() => reply.current && reply.current.focus(), 50);
+  });
+  const show = (id) => doing(async () => setOpen(await call(token, "GET", `/work-items/${encodeURIComponent(id)}`)));
+  const finish = (words, disposition = "no_answer_needed") => doing(async () => {
+    const body = { epoch: open.item.epoch, answers_through: open.highest_seq, disposition };
+    await call(token, "POST", path("/complete"), words ? { ...body, text: words, key: crypto.randomUUID() } : body);
+    setOpen(null);
+    setText("");
+    setNotice(words ? "Sent. It goes back by the customer's own channel." : "Completed.");
+  });
+  const send = () => doing(async () => {
+    await call(token, "POST", path("/reply"), { epoch: open.item.epoch, answers_through: open.highest_seq, text, key: crypto.randomUUID() });
+    setText("");
+    setOpen(await call(token, "GET", path("")));
+  });
+  const back = () => doing(async () => {
+    await call(token, "POST", path("/release"), { epoch: open.item.epoch });
+    setOpen(null);
+    setNotice("Given back, at its old place in line.");
+  });
+
+  // What changed for an item that is open here: read it again, so that new messages show up at once.
+  const held = open && mine.find((item) => item.id === open.item.id);
+  useEffect(() => { if (held && held.version !== open.item.version) show(held.id); }, [held && held.version]);
+  useEffect(() => { if (conversation.current) conversation.current.scrollTop = conversation.current.scrollHeight; }, [open]);
+  useEffect(() => {
+    const keys = (event) => {
+      if (/INPUT|TEXTAREA/.test(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey || !me) return;
+      if (event.key === "n" && !busy) { event.preventDefault(); take(); }
+      if (event.key === "r" && reply.current) { event.preventDefault(); reply.current.focus(); }
+    };
+    addEventListener("keydown", keys);
+    return () => removeEventListener("keydown", keys);
+  });
+
+  const written = open && open.item.channel !== "phone_log";
+  const lines = open ? [
+    ...open.messages.map((m) => ({ id: m.id, at: m.at, who: m.sender_name || m.sender || "customer", text: m.text, note: m.verdict })),
+    ...open.answers.map((a) => ({ id: a.id, at: a.at, who: a.author, text: a.text, mine: true, note: a.delivery })),
+  ].sort((a, b) => a.at.localeCompare(b.at)) : [];
+  const others = mine.filter((item) => !open || item.id !== open.item.id);
+
+  return html`<section class="card" id="desk" tabindex="-1" aria-labelledby="desk-title">
+    <header><span class="step" aria-hidden="true">3</span><h2 id="desk-title">An agent answers</h2>
+      <p class="soft">${me ? html`signed in as <b>${me.name}</b> · <button onClick=${signOut}>Sign out</button>` : "the desk"}</p></header>
+    ${!me && html`<${SignIn} signIn=${signIn} />`}
+    ${me && html`
+      <div class="row"><button class="primary" disabled=${busy} onClick=${() => take()}>Take the next (${waiting.length}) <kbd aria-hidden="true">n</kbd></button>
+        ${others.map((item) => html`<button key=${item.id} onClick=${() => show(item.id)}>${item.reference}</button>`)}</div>
+      <p role="status" class=${notice ? "notice" : ""}>${notice}</p>
+      ${!open && html`<p class="empty">Take the next work item: the most urgent promise comes first.</p>`}
+      ${open && html`
+        <h3>${open.item.reference} · ${CHANNELS[open.item.channel]} · <${Tier} tier=${open.item.tier} /> ${due(open.item.deadline, now)}</h3>
+        <div class="conversation" tabindex="0" role="region" aria-label="Conversation" ref=${conversation}><ol class="log">
+          ${lines.map((l) => html`<li key=${l.id} class=${l.mine ? "mine" : ""}><span class="soft">${l.who} · ${l.note}</span>
+            <div class="bubble" dir="auto">${l.text}</div></li>`)}</ol></div>
+        <details><summary>Why is this here?</summary><ul>
+          ${[open.item.reason, ...(open.messages.length ? open.messages[open.messages.length - 1].why : [])].filter(Boolean).map((w) => html`<li>${w}</li>`)}</ul></details>
+        ${written ? html`<label for="reply-text">Your answer</label>
+          <textarea id="reply-text" rows="4" ref=${reply} value=${text} onInput=${(e) => setText(e.target.value)}
+            onKeyDown=${(e) => e.key === "Enter" && (e.ctrlKey || e.metaKey) && text.trim() && finish(text.trim())}></textarea>
+          <div class="row"><button class="primary" disabled=${busy || !text.trim()} onClick=${() => finish(text.trim())}>Send and complete</button>
+            <button disabled=${busy || !text.trim()} onClick=${send}>Send and keep</button></div>`
+          : html`<p class="notice">Call back, then complete: the call is the answer.</p>`}
+        <div class="row end"><button disabled=${busy} onClick=${back}>Give back</button>
+          <button disabled=${busy} onClick=${() => finish("")}>${written ? "No answer needed" : "I have called back"}</button></div>`}`}
+  </section>`;
+}
+
+function SignIn({ signIn }) {
+  const [token, setToken] = useState("");
+  const [problem, setProblem] = useState("");
+  const submit = async (e) => {
+    e.preventDefault();
+    try { await signIn(token.trim()); } catch (error) { setProblem(error.message); }
+  };
+  return html`<form onSubmit=${submit}>
+    <label for="token">Your token (from <code>switchboard agents token NAME</code>)</label>
+    <input id="token" type="password" autocomplete="off" required value=${token} onInput=${(e) => setToken(e.target.value)}
+      aria-describedby="token-problem" />
+    <p id="token-problem" role="alert" class="bad">${problem}</p>
+    <div class="row end"><button class="primary">Sign in</button></div></form>`;
+}
+
+// --- the page --------------------------------------------------------------------------------------------------
+
+function App() {
+  const [token, setToken] = useState("");
+  const [me, setMe] = useState(null);
+  const [line, setLine] = useState({ waiting: [], mine: [] });
+  const [live, setLive] = useState({ ledger: null, recent: [] });
+  const help = useRef(null);
+  const now = useNow();
+
+  const signIn = async (secret) => {
+    setMe(await call(secret, "GET", "/me"));
+    sessionStorage.setItem(TOKEN, secret);
+    setToken(secret);
+  };
+  const signOut = () => {
+    sessionStorage.removeItem(TOKEN);
+    setToken("");
+    setMe(null);
+    setLine({ waiting: [], mine: [] });
+    setLive({ ledger: null, recent: [] });
+  };
+  useEffect(() => {
+    (async () => {
+      const kept = sessionStorage.getItem(TOKEN);
+      if (kept) { try { await signIn(kept); return; } catch { sessionStorage.removeItem(TOKEN); } }
+      if (document.body.dataset.demo === undefined) return;
+      const answer = await fetch("/api/demo/session", { method: "POST", headers: { "X-Switchboard-Demo": "1" } });
+      if (answer.ok) await signIn((await answer.json()).token);
+    })();
+    const keys = (e) => e.key === "?" && !/INPUT|TEXTAREA/.test(e.target.tagName) && help.current.showModal();
+    addEventListener("keydown", keys);
+    return () => removeEventListener("keydown", keys);
+  }, []);
+  useFeed("/api/desk/ws", token, (frame) => frame.type === "line" && setLine(frame), signOut);
+  useFeed("/api/ops/ws", token, (frame) => frame.type === "live" && setLive(frame), signOut);
+
+  return html`
+    <div class="top" role="banner"><div class="top-row"><h1>Switchboard</h1>
+      <p class="soft">Everything that was accepted is accounted for.</p></div><${Ledger} ledger=${live.ledger} /></div>
+    <nav class="jump" aria-label="Parts of the page"><a href="#customer">Customer</a><a href="#queue">Triage</a><a href="#desk">Desk</a></nav>
+    <main>
+      <${Customer} />
+      <${Triage} waiting=${line.waiting} recent=${live.recent} now=${now} />
+      <${Desk} token=${token} me=${me} mine=${line.mine} waiting=${line.waiting} now=${now} signIn=${signIn} signOut=${signOut} />
+    </main>
+    <footer><button onClick=${() => help.current.showModal()}>Keys <kbd>?</kbd></button> ·
+      <a href="/forms/contact">contact form</a> · <a href="/chat/website">chat page</a> · <a href="/openapi.json">API</a></footer>
+    <dialog ref=${help} aria-labelledby="help-title"><h2 id="help-title">Keys</h2><dl>
+      <dt><kbd>n</kbd></dt><dd>take the next work item</dd><dt><kbd>r</kbd></dt><dd>go to the answer</dd>
+      <dt><kbd>Ctrl</kbd> <kbd>Enter</kbd></dt><dd>send and complete</dd><dt><kbd>?</kbd></dt><dd>this help</dd></dl>
+      <form method="dialog" class="row end"><button class="primary" autofocus>Close</button></form></dialog>`;
+}
+
+const root = document.getElementById("app");
+root.textContent = "";
+render(html`<${App} />`, root);

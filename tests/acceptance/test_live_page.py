@@ -1,0 +1,164 @@
+"""The live page in headless Chromium: the whole story by keyboard, in a narrow window, without an error."""
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from tests.conftest import need
+from tests.kit.town import Running, running
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.browser]
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    need(path, "Chromium")
+    async with async_playwright() as playwright:
+        found = await playwright.chromium.launch(executable_path=path, args=ARGS)
+        yield found
+        await found.close()
+
+
+@pytest.fixture
+async def town(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(tmp_path / "site") as found:
+        yield found
+
+
+async def opened(browser: Browser, url: str, width: int = 1280, height: int = 900) -> tuple[Page, list[str]]:
+    """The page, and the list of everything that goes wrong on it."""
+    page = await browser.new_page(viewport={"width": width, "height": height})
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("requestfailed", lambda request: wrong.append(request.url) if "/ws" not in request.url else None)
+    await page.goto(url)
+    return page, wrong
+
+
+async def tab_to(page: Page, name: str, limit: int = 60) -> None:
+    """Press Tab until the element with this accessible name has the focus."""
+    for _ in range(limit):
+        await page.keyboard.press("Tab")
+        focused = await page.evaluate(
+            "() => { const e = document.activeElement, label = e.labels && e.labels[0];"
+            " return e.getAttribute('aria-label') || (label || e).textContent }"
+        )
+        if name in (focused or ""):
+            return
+    raise AssertionError(f"no Tab leads to {name!r}")
+
+
+async def test_a_question_is_answered_by_an_agent_with_the_keyboard_alone(browser: Browser, town: Running) -> None:
+    page, wrong = await opened(browser, town.stage.http)
+    await tab_to(page, "Write as the customer")
+    await page.keyboard.type("My parcel <b>never</b> came & I am sad")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("your reference is SB-")).to_be_visible()
+
+    await tab_to(page, "Your token")
+    await page.keyboard.type(town.token)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("signed in as ada")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Waiting for an agent (1)")).to_be_visible(timeout=20_000)
+
+    await page.evaluate("document.activeElement.blur()")
+    await page.keyboard.press("n")
+    answer = page.get_by_label("Your answer")
+    await expect(answer).to_be_focused()
+    desk = page.get_by_role("region", name="Conversation")
+    await expect(desk.get_by_text("My parcel <b>never</b> came & I am sad")).to_be_visible()
+    await page.keyboard.type("It is on its way.")
+    await page.keyboard.press("Control+Enter")
+
+    chat = page.get_by_role("log", name="The customer's chat")
+    await expect(chat.get_by_text("It is on its way.")).to_be_visible(timeout=15_000)
+    await expect(page.get_by_text("✓ balanced")).to_be_visible()
+    await expect(page.locator(".sum")).to_contain_text("1 answered", timeout=15_000)
+    assert wrong == []
+
+
+async def test_a_question_that_needs_nobody_is_answered_at_once_and_says_why(browser: Browser, town: Running) -> None:
+    page, wrong = await opened(browser, town.stage.http)
+    await page.get_by_label("Write as the customer").fill("What are your opening hours?")
+    await page.get_by_role("button", name="Send").click()
+    chat = page.get_by_role("log", name="The customer's chat")
+    await expect(chat.get_by_text("Automatic answer")).to_be_visible(timeout=20_000)
+    await page.get_by_label("Your token").fill(town.token)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_text("answered by rule")).to_be_visible(timeout=10_000)
+    assert wrong == []
+
+
+async def test_newer_messages_stop_the_answer_and_show_themselves(browser: Browser, town: Running) -> None:
+    page, _ = await opened(browser, town.stage.http)
+    customer = page.get_by_label("Write as the customer")
+    await customer.fill("I need help with my order")
+    await customer.press("Enter")
+    await page.get_by_label("Your token").fill(town.token)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("heading", name="Waiting for an agent (1)")).to_be_visible(timeout=20_000)
+    await page.get_by_role("button", name="Take the next").click()
+    await page.get_by_label("Your answer").fill("Here you are.")
+    # The customer's second message arrives while the answer is on the way to the server.
+    await page.route("**/complete", lambda route: route.continue_())
+    await customer.fill("Wait, it is about another order")
+    await customer.press("Enter")
+    await page.get_by_role("button", name="Send and complete").click()
+    await expect(page.get_by_role("region", name="Conversation").get_by_text("another order")).to_be_visible(
+        timeout=15_000
+    )
+    assert (await page.get_by_label("Your answer").input_value()) == "Here you are."
+
+
+@pytest.mark.parametrize("path", ["/", "/chat/website", "/forms/contact"])
+async def test_every_page_fits_400_px_and_can_be_read_aloud(browser: Browser, town: Running, path: str) -> None:
+    page, wrong = await opened(browser, town.stage.http + path, width=400, height=800)
+    await page.wait_for_load_state("networkidle")
+    await page.get_by_role("heading", level=1).wait_for()
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert await page.locator("main").count() == 1
+    assert await page.evaluate("document.documentElement.lang") == "en"
+    nameless = await page.evaluate(
+        """() => [...document.querySelectorAll('input:not([type=hidden]), textarea, select, button, a')].filter(e =>
+            !(e.labels && e.labels.length) && !e.textContent.trim() && !e.getAttribute('aria-label'))
+            .map(e => e.outerHTML)"""
+    )
+    assert nameless == []
+    assert wrong == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_text_has_enough_contrast(browser: Browser, town: Running, scheme: str) -> None:
+    context = await browser.new_context(color_scheme=scheme)
+    page = await context.new_page()
+    await page.goto(town.stage.http)
+    await page.get_by_role("heading", name="An agent answers").wait_for()
+    low = await page.evaluate(
+        """() => {
+            const rgb = c => c.match(/[\\d.]+/g).map(Number);
+            const linear = v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+            const lum = ([r, g, b]) => [r, g, b].map(linear).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+            const back = e => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor);
+                if (c.length === 3 || c[3] > 0) return c; } return [255, 255, 255]; };
+            return [...document.querySelectorAll('h1,h2,h3,p,span,label,button,a,li')].filter(e => e.offsetParent &&
+                [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())).map(e => {
+                    const [a, b] = [lum(rgb(getComputedStyle(e).color)), lum(back(e))].sort((x, y) => y - x);
+                    return [(a + 0.05) / (b + 0.05), e.textContent.trim().slice(0, 40)];
+                }).filter(([ratio]) => ratio < 4.5);
+        }"""
+    )
+    assert low == []
+    await context.close()
