@@ -139,7 +139,7 @@ def _row(row: Any) -> dict[str, Any]:
         "reference": body["reference"],
         "conversation_id": body["conversation_id"],
         "channel": body["content"]["channel"],
-        "from": body["sender"]["name"] or body["sender"]["address"][:40],
+        "from": _who(body["sender"]),
         "verdict": body["sender"]["verdict"],
         "text": (body["subject"] or body["text"])[:SNIPPET],
         "at": body["accepted_at"],
@@ -150,3 +150,8 @@ def _row(row: Any) -> dict[str, Any]:
         "queue": decision.get("queue"),
         "why": why,
     }
+
+
+def _who(sender: dict[str, Any]) -> str:
+    """A name to show; a chat session's id means nothing to anybody."""
+    return str(sender["name"] or ("visitor" if sender["kind"] == "session" else sender["address"][:40]))

@@ -114,6 +114,7 @@ async def _perform(
                 svg.parent.mkdir(parents=True, exist_ok=True)
                 console.save_svg(str(svg), title="make demo")
             if keep and not stop.is_set():
+                await tasks.cancel_all(5.0)  # the agents go home: whoever watches may answer now
                 console.print("Running until Ctrl-C. Write in the chat, and answer at the desk on the live page.")
                 await stop.wait()
         finally:

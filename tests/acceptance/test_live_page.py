@@ -150,7 +150,8 @@ async def test_text_has_enough_contrast(browser: Browser, town: Running, scheme:
         """() => {
             const rgb = c => c.match(/[\\d.]+/g).map(Number);
             const linear = v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
-            const lum = ([r, g, b]) => [r, g, b].map(linear).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+            const weight = [0.2126, 0.7152, 0.0722];
+            const lum = colour => colour.slice(0, 3).map(linear).reduce((sum, v, i) => sum + v * weight[i], 0);
             const back = e => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor);
                 if (c.length === 3 || c[3] > 0) return c; } return [255, 255, 255]; };
             return [...document.querySelectorAll('h1,h2,h3,p,span,label,button,a,li')].filter(e => e.offsetParent &&

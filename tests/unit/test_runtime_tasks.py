@@ -52,6 +52,15 @@ async def test_cancel_all_names_what_does_not_stop() -> None:
     await task
 
 
+async def test_finish_lets_the_tasks_end_and_cancels_the_rest() -> None:
+    owner = TaskOwner()
+    quick = owner.spawn("quick", asyncio.sleep(0.01, "done"), forever=False)
+    slow = owner.spawn("slow", asyncio.sleep(60), forever=False)
+    assert await owner.finish(0.1) == []
+    assert quick.result() == "done"
+    assert slow.cancelled()
+
+
 def test_backoff_stays_within_its_ceiling_and_uses_the_whole_range() -> None:
     for attempt, ceiling in ((0, 1.0), (3, 8.0), (50, 30.0), (5000, 30.0)):
         waits = [backoff(attempt, 1.0, 30.0) for _ in range(400)]

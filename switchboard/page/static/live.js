@@ -231,7 +231,7 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
 
   return html`<section class="card" id="desk" tabindex="-1" aria-labelledby="desk-title">
     <header><span class="step" aria-hidden="true">3</span><h2 id="desk-title">An agent answers</h2>
-      <p class="soft">${me ? html`signed in as <b>${me.name}</b> · <button onClick=${signOut}>Sign out</button>` : "the desk"}</p></header>
+      <p class="soft">${me ? html`signed in as <b>${me.name}</b> · <button class="quiet" onClick=${signOut}>Sign out</button>` : "the desk"}</p></header>
     ${!me && html`<${SignIn} signIn=${signIn} />`}
     ${me && html`
       <div class="row"><button class="primary" disabled=${busy} onClick=${() => take()}>Take the next (${waiting.length}) <kbd aria-hidden="true">n</kbd></button>
