@@ -7,7 +7,7 @@ Standard library `email` with the compat32 policy, which keeps what it cannot pa
 import email
 import email.policy
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.message import Message
@@ -100,7 +100,7 @@ def _parse(
     body = clean_text(body).strip()
     if len(body) > limits.TEXT_CHARS:
         body, found.partial = body[: limits.TEXT_CHARS], True
-    message_id = _ids(message.get("Message-ID"))[:1]
+    message_id = _ids(_first(message, "Message-ID"))[:1]
     automatic = automatic_reason(
         headers,
         envelope_from=envelope_from,
@@ -117,7 +117,7 @@ def _parse(
             name=name[: limits.NAME_CHARS],
             verdict=verdict(headers, address, authserv_id),
         ),
-        subject=clean_line(text.header(message.get("Subject", "")))[: limits.SUBJECT_CHARS],
+        subject=clean_line(text.header(_first(message, "Subject")))[: limits.SUBJECT_CHARS],
         text=body,
         language=language_of(body),
         automatic=automatic,
@@ -125,8 +125,8 @@ def _parse(
         attachments=tuple(found.attachments),
         content=EmailContent(
             message_id=message_id[0] if message_id else "",
-            in_reply_to=tuple(_ids(message.get("In-Reply-To"))[:5]),
-            references=tuple(_ids(message.get("References"))[-limits.MAIL_REFERENCES :]),
+            in_reply_to=tuple(_ids(_first(message, "In-Reply-To"))[:5]),
+            references=tuple(_ids(_first(message, "References"))[-limits.MAIL_REFERENCES :]),
             headers=tuple(headers),
             envelope_from=envelope_from,
             to=_addresses(message, "To") or envelope_to,
@@ -147,10 +147,20 @@ def _bounded_head(raw: bytes) -> tuple[bytes, bool]:
     return raw[: limits.MAIL_HEADER_BYTES], True
 
 
+def _raw_items(message: Message) -> Iterator[tuple[str, str]]:
+    """Fields with undeclared bytes as surrogates. The parser's own view replaces those bytes for good."""
+    for name, value in message.raw_items():
+        yield name, str(value)
+
+
+def _first(message: Message, name: str) -> str:
+    return next((value for key, value in _raw_items(message) if key.lower() == name.lower()), "")
+
+
 def _headers(message: Message) -> tuple[list[tuple[str, str]], bool]:
     kept: list[tuple[str, str]] = []
     room = limits.MAIL_EVENT_HEADER_CHARS
-    items = message.items()
+    items = list(_raw_items(message))
     for name, value in items[: limits.MAIL_HEADERS]:
         line = clean_line(text.header(value)[:room])
         room -= len(name) + len(line)
@@ -228,7 +238,7 @@ def _addresses(message: Message, name: str) -> tuple[str, ...]:
 
 
 def _pairs(message: Message, name: str) -> list[tuple[str, str]]:
-    values = [str(value)[:100_000] for value in message.get_all(name, [])[:5]]
+    values = [value[:100_000] for key, value in _raw_items(message) if key.lower() == name.lower()][:5]
     # Nested comments are quadratic and recursive in the standard library.
     values = [value for value in values if value.count("(") < 50 and value.count(",") <= limits.MAIL_ADDRESSES]
     try:

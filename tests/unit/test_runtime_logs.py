@@ -76,15 +76,3 @@ def test_metrics_are_made_once_and_rendered() -> None:
     with pytest.raises(ValueError, match="another kind"):
         metrics.gauge("things", "x")
     assert b"things" not in Metrics().render()
-
-
-def test_a_library_that_repeats_itself_is_heard_once_and_we_always() -> None:
-    out = io.StringIO()
-    configure_logs(LogSettings(format="json"), out)
-    for n in range(50):
-        logging.getLogger("aiokafka.conn").error("Unable to connect to %s", n)
-        get_logger("bus.kafka").error("ours")
-    events = [orjson.loads(line)["event"] for line in out.getvalue().splitlines()]
-    assert events.count("Unable to connect to 0") == 1
-    assert events.count("ours") == 50
-    assert len(events) == 51

@@ -1,0 +1,144 @@
+"""The email sender against an SMTP server that fails on command: at most one mail ever passes the dot."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from channels.email import sender as sender_
+from channels.email.settings import SmtpSettings
+from schemas.reply import Reply
+from schemas.states import DeliveryState
+from store import deliveries, replies
+from tests.kit.edge import Edge, edge
+from tests.kit.events import examples
+from tests.kit.smtp_sink import SmtpSink
+
+D = DeliveryState
+BEFORE_THE_DOT = ["connect", "EHLO", "MAIL", "RCPT", "DATA"]
+
+
+@pytest.fixture
+async def sink() -> AsyncIterator[SmtpSink]:
+    async with SmtpSink() as found:
+        yield found
+
+
+async def attempt(sink: SmtpSink) -> sender_.Outcome:
+    relay = SmtpSettings(host="127.0.0.1", port=sink.port, tls="none")
+    return await sender_.transfer(relay, "help@shop.example", "ann@example.org", b"Subject: x\r\n\r\n.dot\r\n")
+
+
+async def test_a_mail_that_was_taken_is_sent(sink: SmtpSink) -> None:
+    outcome = await attempt(sink)
+    assert outcome.state is D.SENT
+    assert sink.mails == [("help@shop.example", ["ann@example.org"], b"Subject: x\r\n\r\n.dot")]
+
+
+@pytest.mark.parametrize("verb", [*BEFORE_THE_DOT, "dot"])
+async def test_4xx_defers(sink: SmtpSink, verb: str) -> None:
+    sink.faults[verb] = "451 4.7.1 later"
+    outcome = await attempt(sink)
+    assert outcome.state is D.DEFERRED
+    assert "451" in outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("verb", "state"),
+    [("connect", D.DEFERRED), ("EHLO", D.DEFERRED), ("MAIL", D.DEFERRED), ("RCPT", D.FAILED), ("dot", D.FAILED)],
+)
+async def test_5xx_is_ours_until_the_recipient_and_final_from_there(
+    sink: SmtpSink, verb: str, state: DeliveryState
+) -> None:
+    sink.faults[verb] = "550 5.1.1 no"
+    assert (await attempt(sink)).state is state
+
+
+@pytest.mark.parametrize("verb", BEFORE_THE_DOT[:-1])
+async def test_a_link_that_breaks_before_the_data_defers(sink: SmtpSink, verb: str) -> None:
+    sink.faults[verb] = "reset"
+    assert (await attempt(sink)).state is D.DEFERRED
+    assert sink.mails == []
+
+
+@pytest.mark.parametrize(("verb", "kept"), [("dot", 0), ("stored", 1)])
+async def test_a_link_that_breaks_after_the_dot_is_unknown_kept_or_not(sink: SmtpSink, verb: str, kept: int) -> None:
+    sink.faults[verb] = "reset"
+    assert (await attempt(sink)).state is D.UNKNOWN
+    assert len(sink.mails) == kept
+
+
+@pytest.mark.parametrize(("verb", "state"), [("RCPT", D.DEFERRED), ("dot", D.UNKNOWN), ("stored", D.UNKNOWN)])
+async def test_silence(sink: SmtpSink, verb: str, state: DeliveryState, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender_, "COMMAND_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(sender_, "DOT_TIMEOUT_S", 0.3)
+    sink.faults[verb] = "silent"
+    assert (await attempt(sink)).state is state
+
+
+async def test_nobody_listens(sink: SmtpSink) -> None:
+    relay = SmtpSettings(host="127.0.0.1", port=1, tls="none")
+    assert (await sender_.transfer(relay, "a@x.org", "b@x.org", b"x")).state is D.DEFERRED
+
+
+class TestLedger:
+    @pytest.fixture
+    async def site(self, tmp_path: Path, sink: SmtpSink) -> AsyncIterator[Edge]:
+        smtp = {"host": "127.0.0.1", "port": sink.port, "tls": "none"}
+        account = {"address": "help@shop.example", "smtp": smtp}
+        async with edge(tmp_path, {"email": {"support": account}}) as found:
+            yield found
+
+    async def request(self, site: Edge, **more: object) -> Reply:
+        made = examples()["reply"]
+        assert isinstance(made, Reply)
+        made = made.model_copy(update={"created_at": datetime.now(UTC), **more})
+        out = site.context.store.outbox
+        await site.database.write(lambda c: replies.request(c, out, made))
+        await site.database.write(lambda c: deliveries.copy_in(c, [made], made.created_at))
+        return made
+
+    async def settled(self, site: Edge, made: Reply, *states: DeliveryState) -> deliveries.Row:
+        async with asyncio.timeout(10):
+            while True:
+                rows = await site.database.read(lambda c: deliveries.of_conversation(c, made.conversation_id))
+                row = next(r for r in rows if r.reply_id == made.id)
+                if row.state in states:
+                    return row
+                await asyncio.sleep(0.05)
+
+    async def test_machine_made_mail_has_a_null_return_path_and_an_agents_has_not(
+        self, site: Edge, sink: SmtpSink
+    ) -> None:
+        await self.settled(site, await self.request(site), D.SENT)
+        second = await self.request(site, id="agent", automatic=False, conversation_id="other")
+        await self.settled(site, second, D.SENT)
+        assert [sender for sender, _, _ in sink.mails] == ["", "help@shop.example"]
+
+    async def test_an_unknown_outcome_is_never_tried_again(self, site: Edge, sink: SmtpSink) -> None:
+        sink.faults["stored"] = "reset"
+        row = await self.settled(site, await self.request(site), D.UNKNOWN)
+        assert row.attempt == 1
+        del sink.faults["stored"]
+        await asyncio.sleep(1.5)
+        assert len(sink.mails) == 1
+        assert sink.attempts == 1
+
+    async def test_what_is_deferred_waits_and_what_comes_after_it_waits_too(self, site: Edge, sink: SmtpSink) -> None:
+        sink.faults["RCPT"] = "450 greylisted"
+        first = await self.request(site)
+        await self.settled(site, first, D.DEFERRED)
+        del sink.faults["RCPT"]
+        second = await self.request(site, id="second", created_at=first.created_at + timedelta(milliseconds=1))
+        other = await self.request(site, id="third", conversation_id="another")
+        await self.settled(site, other, D.SENT)
+        rows = await site.database.read(lambda c: deliveries.of_conversation(c, first.conversation_id))
+        assert {r.reply_id: r.state for r in rows} == {first.id: D.DEFERRED, second.id: D.PENDING}
+
+    async def test_a_reply_that_cannot_become_a_mail_fails_with_the_reason(self, site: Edge) -> None:
+        recipient = (await self.request(site, id="x", conversation_id="y")).recipient
+        broken = recipient.model_copy(update={"address": "not an address"})
+        row = await self.settled(site, await self.request(site, id="bad", recipient=broken), D.FAILED)
+        assert "could not be made" in row.detail

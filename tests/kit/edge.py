@@ -1,0 +1,100 @@
+"""The edge alone: a store and the channels, without broker, router or desk. `away` takes the store's intake away."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bus.topics import partition_for
+from channels import registry
+from channels.port import Context, Parts
+from channels.settings import SmtpIngressSettings
+from runtime.clock import SystemClock
+from runtime.http.app import create_app
+from runtime.http.server import HttpServer
+from runtime.lifecycle import Lifecycle
+from runtime.metrics import Metrics
+from schemas.errors import StoreUnavailable
+from store import ledger, policies
+from store.blobs import Blobs
+from store.database import Database
+from store.intake import Acceptance, Arrival, Intake
+from store.ledger import Balance
+from store.outbox import Outbox
+from store.schema import upgrade
+from store.store import Store
+from tests.kit.contacts import NOW
+
+
+class FlakyIntake(Intake):
+    """The real intake, until it is `away`."""
+
+    away = False
+
+    async def accept(self, arrival: Arrival, now: datetime) -> Acceptance:
+        if self.away:
+            raise StoreUnavailable("away, as told")
+        return await super().accept(arrival, now)
+
+    async def set_aside(self, *args: Any, **more: Any) -> str:
+        if self.away:
+            raise StoreUnavailable("away, as told")
+        return await super().set_aside(*args, **more)
+
+
+@dataclass
+class Edge:
+    context: Context
+    intake: FlakyIntake
+    database: Database
+    http: HttpServer
+    parts: dict[str, Parts] = field(default_factory=dict)
+
+    async def balance(self) -> Balance:
+        return await self.database.read(ledger.balance)
+
+    async def accepted(self, channel: str) -> int:
+        return {c.channel: c.accepted for c in (await self.balance()).channels}.get(channel, 0)
+
+
+@asynccontextmanager
+async def edge(folder: Path, accounts: dict[str, dict[str, Any]]) -> AsyncIterator[Edge]:
+    """`accounts`: channel → account → settings."""
+    database = Database.at("sqlite:///edge.db", folder)
+    blobs, outbox = Blobs(folder / "blobs"), Outbox(lambda key: partition_for(key, 6))
+    intake = FlakyIntake(database, blobs, outbox)
+    context = Context(
+        store=Store(database, blobs, outbox, intake),
+        clock=SystemClock(),
+        metrics=Metrics(),
+        public_url="http://shop.example",
+        smtp_ingress=SmtpIngressSettings(bind="127.0.0.1:0", max_bytes=100_000),
+        config_dir=folder,
+        secret=b"s" * 32,
+    )
+    parts = {
+        name: registry.channel(name).build(context, registry.accounts(name, section))
+        for name, section in accounts.items()
+    }
+    app = create_app(
+        "edge",
+        [router for part in parts.values() for router in part.routers],
+        readiness=dict,
+        metrics=context.metrics,
+        max_body_bytes=2_000_000,
+        mounts={path: page for part in parts.values() for path, page in part.pages.items()},
+    )
+    http = HttpServer(app, host="127.0.0.1", port=0)
+    async with database:
+        await upgrade(database)
+        await database.write(lambda conn: policies.activate(conn, "p-test", b"{}", NOW))
+        services = [http, *(s for part in parts.values() for s in (*part.outbound, *part.inbound))]
+        lifecycle = Lifecycle(services, drain_timeout=10.0)
+        await lifecycle.start()
+        try:
+            yield Edge(context, intake, database, http, parts)
+        finally:
+            report = await lifecycle.stop()
+            assert report.clean, report

@@ -1,0 +1,89 @@
+"""An SMTP server that does as it is told: refuse at any verb, reset or fall silent before or after the dot."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+
+
+@dataclass
+class SmtpSink:
+    """`faults`: verb → what to answer there instead (`451 later`), or `reset`, `silent`.
+
+    Verbs: connect, EHLO, MAIL, RCPT, DATA, dot (after the mail has come, not kept), stored (after it was kept).
+    """
+
+    faults: dict[str, str] = field(default_factory=dict)
+    mails: list[tuple[str, list[str], bytes]] = field(default_factory=list)
+    port: int = 0
+    attempts: int = 0
+    _server: asyncio.Server | None = None
+    _sessions: set["asyncio.Task[None]"] = field(default_factory=set)
+
+    async def __aenter__(self) -> "SmtpSink":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for session in self._sessions:
+            session.cancel()
+        await asyncio.gather(*self._sessions, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.attempts += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._sessions.add(task)
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, _End):
+                await self._session(reader, writer)
+        finally:
+            writer.close()
+            self._sessions.discard(task)
+
+    async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._answer(writer, "connect", "220 sink")
+        sender, recipients = "", []
+        while line := await reader.readline():
+            verb = line.decode("latin-1").strip().split(" ")[0].upper()
+            match verb:
+                case "EHLO" | "HELO":
+                    await self._answer(writer, "EHLO", "250 sink")
+                case "MAIL":
+                    sender = line.decode("latin-1").partition("<")[2].partition(">")[0]
+                    await self._answer(writer, "MAIL", "250 ok")
+                case "RCPT":
+                    recipients.append(line.decode("latin-1").partition("<")[2].partition(">")[0])
+                    await self._answer(writer, "RCPT", "250 ok")
+                case "DATA":
+                    await self._answer(writer, "DATA", "354 go on")
+                    if "DATA" in self.faults:
+                        continue
+                    mail = await reader.readuntil(b"\r\n.\r\n")
+                    if "dot" in self.faults:
+                        await self._answer(writer, "dot", "250 kept")
+                        continue
+                    self.mails.append((sender, list(recipients), mail[:-5].replace(b"\r\n..", b"\r\n.")))
+                    await self._answer(writer, "stored", "250 kept")
+                case "QUIT":
+                    await self._answer(writer, "QUIT", "221 bye")
+                    await writer.drain()
+                    return
+                case _:
+                    await self._answer(writer, verb, "250 ok")
+
+    async def _answer(self, writer: asyncio.StreamWriter, verb: str, usual: str) -> None:
+        fault = self.faults.get(verb, usual)
+        if fault == "reset":
+            writer.transport.abort()
+            raise _End
+        if fault == "silent":
+            await asyncio.sleep(3600)
+        writer.write(fault.encode() + b"\r\n")
+        await writer.drain()
+
+
+class _End(Exception):
+    pass

@@ -1,0 +1,292 @@
+"""Mail in and out without a network: parser, automatic mail, sender verdict, composition, retry."""
+
+import email
+import email.policy
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from channels.email.automatic import automatic_reason
+from channels.email.compose import compose, message_id, subject
+from channels.email.parse import parse
+from channels.email.verdict import verdict
+from channels.email.worker import work
+from channels.retry import CAP, FIRST, GIVE_UP, next_attempt
+from schemas import limits
+from schemas.interaction import Contact, EmailContent
+from schemas.reply import Reply, Thread
+from tests.kit.contacts import NOW
+from tests.kit.events import examples
+
+BASE = b"From: Ann <ann@example.org>\r\nTo: help@shop.example\r\nMessage-ID: <m1@example.org>\r\n"
+
+
+def read(raw: bytes, **more: object) -> Contact:
+    return parse(raw, account="help", received_at=NOW, **more)  # type: ignore[arg-type]
+
+
+class TestParse:
+    def test_a_plain_mail(self) -> None:
+        contact = read(
+            BASE + b"Subject: =?utf-8?q?Caf=C3=A9?=\r\nReferences: <a@x> <b@x>\r\n\r\nHello there, friends\r\n"
+        )
+        assert isinstance(contact.content, EmailContent)
+        assert (contact.subject, contact.text) == ("Café", "Hello there, friends")
+        assert (contact.sender.address, contact.sender.name) == ("ann@example.org", "Ann")
+        assert contact.content.references == ("a@x", "b@x")
+        assert contact.native_id == "m1@example.org"
+        assert contact.language == "en"
+        assert contact.flags == ()
+
+    def test_received_is_ours_and_never_the_date_field(self) -> None:
+        assert read(BASE + b"Date: Mon, 1 Jan 1990 00:00:00 +0000\r\n\r\nx").received_at == NOW
+
+    @pytest.mark.parametrize(
+        ("declared", "data", "text"),
+        [
+            (b"iso-8859-1", "naïve – “quoted”".encode("cp1252"), "naïve – “quoted”"),
+            (b"utf-8", b"caf\xe9", "café"),
+            (b"klingon", "grüße".encode(), "grüße"),
+            (b"us-ascii", "grüße".encode(), "grüße"),
+            (b"koi8-r", "привет".encode("koi8-r"), "привет"),
+        ],
+    )
+    def test_charsets_undeclared_wrong_and_unknown(self, declared: bytes, data: bytes, text: str) -> None:
+        raw = (
+            BASE
+            + b"Content-Type: text/plain; charset="
+            + declared
+            + b"\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+            + data
+        )
+        assert read(raw).text == text
+
+    def test_an_undeclared_8_bit_subject_is_read(self) -> None:
+        assert read(BASE + "Subject: Grüße\r\n\r\nx".encode()).subject == "Grüße"
+        assert read(BASE + "Subject: Grüße\r\n\r\nx".encode("latin-1")).subject == "Grüße"
+
+    def test_html_alone_becomes_text(self) -> None:
+        raw = BASE + b"Content-Type: text/html\r\n\r\n<style>x{}</style><p>Hello <b>you</b></p><script>evil()</script>"
+        assert read(raw).text == "Hello you"
+
+    def test_the_plain_part_wins_and_files_are_listed(self) -> None:
+        mail = EmailMessage()
+        mail["From"] = "a@example.org"
+        mail.set_content("plain words")
+        mail.add_alternative("<p>html words</p>", subtype="html")
+        mail.add_attachment(b"%PDF", maintype="application", subtype="pdf", filename="ünvoice.pdf")
+        contact = read(mail.as_bytes())
+        assert contact.text == "plain words"
+        (file,) = contact.attachments
+        assert (file.name, file.media_type, file.size) == ("ünvoice.pdf", "application/pdf", 4)
+
+    def test_a_mail_without_message_id_gets_one_from_its_content(self) -> None:
+        one, two, other = (read(b"From: a@x.org\r\n\r\n" + text) for text in (b"same", b"same", b"other"))
+        assert one.native_id == two.native_id != other.native_id
+        assert one.native_id.startswith("digest:")
+
+    def test_a_decoded_subject_cannot_split_a_header(self) -> None:
+        contact = read(BASE + b"Subject: =?utf-8?q?Hi=0D=0ABcc=3A all?=\r\n\r\nx")
+        assert contact.subject == "Hi Bcc: all"
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            b"",
+            b"\x00" * 1000,
+            b"no header at all",
+            BASE + b"Content-Type: multipart/mixed\r\n\r\nno boundary",
+            BASE + b"Content-Type: multipart/mixed; boundary=\r\n\r\n--\r\n",
+            BASE + b"Content-Transfer-Encoding: base64\r\n\r\n!!!not base64",
+            BASE + b"Content-Transfer-Encoding: x-nonsense\r\n\r\nwords",
+            BASE + b"Content-Type: text/plain; charset*0*=x''%zz\r\n\r\nx",
+            b"From: " + b"(" * 3000 + b"\r\n\r\nx",
+            b"To: " + b"a@x.org, " * 20_000 + b"\r\n\r\nx",
+            b"X: y\r\n" * 20_000 + b"\r\nx",
+        ],
+        ids=range(11),
+    )
+    def test_nothing_makes_it_fail(self, raw: bytes) -> None:
+        contact = read(raw)
+        Contact.model_validate_json(contact.model_dump_json())
+
+    def test_nesting_that_breaks_the_standard_library_is_kept_for_a_person(self) -> None:
+        raw = BASE
+        for n in range(1500):
+            raw += b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n)
+        contact = read(raw + b"\r\ndeep words", envelope_from="ann@example.org")
+        assert set(contact.flags) & {"unparsed", "partial"}
+        assert contact.sender.address == "ann@example.org"
+
+    def test_more_text_than_an_event_carries_is_cut_and_says_so(self) -> None:
+        contact = read(BASE + b"\r\n" + b"word " * 40_000)
+        assert len(contact.text) == limits.TEXT_CHARS
+        assert contact.flags == ("partial",)
+
+    @settings(max_examples=150)
+    @given(st.binary(max_size=2000))
+    def test_any_bytes_give_a_contact(self, raw: bytes) -> None:
+        for data in (raw, BASE + raw):
+            Contact.model_validate_json(read(data).model_dump_json())
+
+    def test_the_worker_says_the_same(self) -> None:
+        import orjson
+
+        raw = BASE + b"Subject: x\r\n\r\nHello there"
+        job = orjson.dumps({"account": "help", "received_at": NOW.isoformat()})
+        found = Contact.model_validate_json(work(len(job).to_bytes(4, "big") + job + raw))
+        assert found == read(raw)
+
+
+class TestAutomatic:
+    def reason(self, headers: list[tuple[str, str]], **more: object) -> str | None:
+        values: dict[str, object] = {
+            "envelope_from": "ann@example.org",
+            "sender": "ann@example.org",
+            "content_type": "text/plain",
+        }
+        return automatic_reason(headers, **{**values, **more})  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            [("Auto-Submitted", "auto-replied")],
+            [("auto-submitted", "Auto-Generated; x=y (comment)")],
+            [("Precedence", "bulk")],
+            [("List-Id", "<l.example.org>")],
+            [("List-Unsubscribe", "<https://x>")],
+            [("X-Auto-Response-Suppress", "All")],
+            [("X-Loop", "us@shop.example")],
+        ],
+        ids=lambda h: h[0][0],
+    )
+    def test_by_a_field(self, headers: list[tuple[str, str]]) -> None:
+        assert self.reason(headers)
+
+    def test_by_its_envelope_its_type_or_its_sender(self) -> None:
+        assert self.reason([], envelope_from="")
+        assert self.reason([], content_type="multipart/report")
+        for sender in ("MAILER-DAEMON@x.org", "no-reply@x.org", "owner-list@x.org", "list-request@x.org"):
+            assert self.reason([], sender=sender)
+        assert self.reason([], sender="help@shop.example", own_addresses=["Help@shop.example"])
+
+    def test_people_are_people(self) -> None:
+        assert self.reason([("Subject", "Automatic reply: lunch?")]) is None, "never by the subject"
+        assert self.reason([("Auto-Submitted", "no")]) is None
+        assert self.reason([], envelope_from=None) is None
+        assert self.reason([("X-Auto-Response-Suppress", "none")]) is None
+
+
+class TestVerdict:
+    def of(
+        self, *fields: str, sender: str = "ann@example.org", own: str | None = "mx.shop.example", before: str = ""
+    ) -> str:
+        headers = [("Authentication-Results", field) for field in fields]
+        return verdict([*([("Received", before)] if before else []), *headers], sender, own)
+
+    def test_a_dmarc_pass_of_the_senders_domain(self) -> None:
+        assert self.of("mx.shop.example; dmarc=pass (p=reject) header.from=example.org") == "verified"
+        assert self.of("mx.shop.example; dmarc=pass header.from=other.org") == "unknown"
+
+    def test_aligned_spf_or_dkim(self) -> None:
+        assert self.of("mx.shop.example; spf=pass smtp.mailfrom=ann@example.org") == "verified"
+        assert self.of("mx.shop.example; dkim=pass header.d=example.org") == "verified"
+        assert self.of("mx.shop.example; dkim=pass header.d=evil.org") == "unknown"
+
+    def test_a_failed_dmarc(self) -> None:
+        assert self.of("mx.shop.example; dmarc=fail header.from=example.org") == "failed"
+
+    def test_only_our_own_server_is_believed(self) -> None:
+        good = "dmarc=pass header.from=example.org"
+        assert self.of(f"mx.evil.example; {good}") == "unknown"
+        assert self.of(f"mx.shop.example; {good}", own=None) == "unknown"
+        assert self.of(f"mx.shop.example; {good}", before="from evil by mx.shop.example") == "unknown"
+        assert self.of(f"(mx.shop.example;) mx.evil.example; {good}") == "unknown"
+
+    def test_nonsense_is_unknown(self) -> None:
+        for field in ("", ";", "mx.shop.example", "mx.shop.example; =pass", "mx.shop.example; dmarc=pass" * 1000):
+            assert self.of(field) == "unknown"
+
+
+def reply(**more: object) -> Reply:
+    found = examples()["reply"]
+    assert isinstance(found, Reply)
+    return found.model_copy(update=more)
+
+
+class TestCompose:
+    def read_back(self, made: Reply) -> EmailMessage:
+        raw = compose(made, address="help@shop.example", name="Shop, “the” Ünique", now=NOW).as_bytes()
+        assert max(map(len, raw.split(b"\r\n"))) <= 998
+        assert b"\n" not in raw.replace(b"\r\n", b"")
+        found = email.message_from_bytes(raw, policy=email.policy.default)
+        assert isinstance(found, EmailMessage)
+        return found
+
+    def test_the_golden_mail(self) -> None:
+        found = self.read_back(reply(automatic=False, subject=""))
+        assert found["From"].addresses[0].addr_spec == "help@shop.example"
+        assert found["To"] == "ann@example.org"
+        assert found["Subject"] == "Re: Hours? [SB-1042]"
+        assert found["In-Reply-To"] == "<m1@example.org>"
+        assert found["References"] == "<m1@example.org>"
+        assert found["Auto-Submitted"] is None
+        assert found.get_content().splitlines() == ["9 to 5"]
+
+    def test_machine_made_mail_says_so(self) -> None:
+        found = self.read_back(reply())
+        assert found["Auto-Submitted"] == "auto-replied"
+        assert found["X-Auto-Response-Suppress"] == "All"
+        again = read(found.as_bytes())
+        assert again.automatic, "our own parser must never answer it"
+
+    def test_the_message_id_is_the_same_each_time(self) -> None:
+        assert message_id(reply(), "shop.example") == message_id(reply(), "shop.example")
+        assert message_id(reply(), "shop.example") != message_id(reply(id="other"), "shop.example")
+
+    def test_the_reference_stands_once(self) -> None:
+        assert (
+            subject(reply(automatic=False, subject="", thread=Thread(subject="Re: x [SB-1042]"))).count("SB-1042") == 1
+        )
+
+    @settings(max_examples=80)
+    @given(st.text(max_size=200), st.text(max_size=200), st.lists(st.text(max_size=40), max_size=5))
+    def test_nothing_that_a_customer_sent_can_inject_a_header(self, words: str, text: str, refs: list[str]) -> None:
+        made = reply(
+            text=text,
+            subject="",
+            automatic=False,
+            thread=Thread.model_construct(subject=words, in_reply_to=words, references=tuple(refs)),
+        )
+        found = self.read_back(made)
+        allowed = {"From", "To", "Subject", "Date", "Message-ID", "In-Reply-To", "References", "Content-Language"}
+        assert set(found.keys()) <= allowed | {"Content-Type", "Content-Transfer-Encoding", "MIME-Version"}
+        assert len(found.get_all("To", [])) == 1
+
+
+class TestRetry:
+    def test_first_after_five_minutes_then_doubling_up_to_the_cap(self) -> None:
+        waits = [next_attempt(n, NOW, NOW, 0.0) for n in range(1, 12)]
+        steps = [at - NOW for at in waits if at is not None]
+        assert steps[0] == FIRST
+        assert steps[1] == 2 * FIRST
+        assert max(steps) == CAP
+        assert all(a <= b for a, b in pairwise(steps))
+
+    def test_jitter_only_adds(self) -> None:
+        at = next_attempt(1, NOW, NOW, 0.999)
+        assert at is not None
+        assert FIRST <= at - NOW < FIRST * 1.25
+
+    def test_after_five_days_it_is_over(self) -> None:
+        assert next_attempt(99, NOW, NOW + GIVE_UP, 0.0) is None
+        assert next_attempt(99, NOW, NOW + GIVE_UP - timedelta(seconds=1), 0.0) is not None
+
+
+def test_the_clock_of_a_contact_is_utc() -> None:
+    local = datetime(2026, 3, 4, 11, 0, tzinfo=UTC).astimezone()
+    assert parse(BASE, account="a", received_at=local).received_at.tzinfo is UTC
