@@ -100,7 +100,7 @@ class KafkaSink:
         self._producer = None
         if producer is not None:
             await let_go("producer", producer.stop(), _STOP_TIMEOUT_S)
-        await self._leaving.cancel_all(_STOP_TIMEOUT_S)
+        await self._leaving.finish(_STOP_TIMEOUT_S)
 
 
 async def _send(producer: AIOKafkaProducer, record: Outgoing) -> Any:

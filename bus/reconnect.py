@@ -62,7 +62,8 @@ class MovableSource:
             return task.result()
         finally:
             moved.cancel()
-            task.cancel()
+            if not task.done():
+                self._leaving.spawn("source.call", _dropped(task), forever=False)
 
     def _drop(self) -> None:
         source, self._source = self._source, None
@@ -106,4 +107,12 @@ class MovableSource:
         source, self._source = self._source, None
         if source is not None:
             await source.close()
-        await self._leaving.cancel_all(_CLOSE_TIMEOUT_S)
+        await self._leaving.finish(_CLOSE_TIMEOUT_S)
+
+
+async def _dropped(task: "asyncio.Future[Any]") -> None:
+    """End a call that nobody waits for any more, and look at its error."""
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()

@@ -92,6 +92,7 @@ class Relay:
         self._renewed = float("-inf")
         self._blocked: dict[_Lane | int, tuple[int, float]] = {}
         self._tasks = TaskOwner()
+        self._leaving = TaskOwner()
         self._draining = False
         self._empty = asyncio.Event()
         self._published = metrics.counter("relay_published", "Rows confirmed by the broker.", ["topic"])
@@ -111,7 +112,7 @@ class Relay:
         self._outbox.wake().set()
         if old is not None:
             # Aside: a dead broker's producer takes seconds to leave. What is in hand fails at once.
-            self._tasks.spawn("relay.leaving", old.close(), forever=False)
+            self._leaving.spawn("relay.leaving", old.close(), forever=False)
 
     async def drain(self) -> None:
         """Publish what is there. Returns when nothing is pending; may take for ever if the broker is away."""
@@ -124,6 +125,7 @@ class Relay:
         await self._tasks.cancel_all(2.0)
         if self._sink is not None:
             await self._sink.close()
+        await self._leaving.finish(2.0)
         try:
             async with asyncio.timeout(2.0):
                 await self._outbox.release(self._owner)

@@ -38,7 +38,7 @@ def consumer_options(address: str, group: str, *, embedded: bool) -> dict[str, A
         "isolation_level": "read_committed" if not embedded else "read_uncommitted",
         "request_timeout_ms": 5_000 if embedded else 20_000,
         "max_poll_interval_ms": 300_000,
-        # The embedded broker lets a join wait for half the session timeout (measured: 6 s, 3 s; 3 s, 1.5 s),
+        # The embedded broker lets a join wait for half the session timeout (measured: 6 s, 3 s; 3 s, 2 s),
         # and holds a fetch for the whole of its wait even when records come in. It counts generations
         # from 0, at which aiokafka does not say goodbye: a member that left stays until its session ends.
         "session_timeout_ms": 3_000 if embedded else 30_000,

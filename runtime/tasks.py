@@ -63,3 +63,13 @@ class TaskOwner:
             return []
         _, pending = await asyncio.wait(tasks, timeout=timeout)
         return sorted(task.get_name() for task in pending)
+
+    async def finish(self, timeout: float) -> list[str]:
+        """Let the tasks end by themselves for at most `timeout` seconds, then cancel the others.
+
+        Returns the names of those that are alive even so.
+        """
+        mine = asyncio.current_task()
+        if tasks := {task for task in self._tasks if task is not mine}:
+            await asyncio.wait(tasks, timeout=timeout)
+        return await self.cancel_all(1.0)
