@@ -99,7 +99,7 @@ def load(
         policy = load_policy(path.parent, {k: tree[k] for k in POLICY_SECTIONS if k in tree}, file=name)
     except ConfigError as error:
         problems += error.problems
-    problems += _queues_of_accounts(channels, policy)
+    problems += _queues_of_accounts(tree, name, places)
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)), hint=f"{len(problems)} mistakes; nothing was started")
     return Configuration(path.resolve(), settings, policy, channels)
@@ -120,7 +120,7 @@ def _channels(
             problems += [f"{place}: {problem} ({error.hint})" for problem in error.problems]
             continue
         found: dict[str, Any] = {}
-        for account, values in (accounts or {}).items():
+        for account, values in _items(accounts):
             try:
                 found[account] = model.model_validate(values or {})
             except ValidationError as error:
@@ -128,14 +128,21 @@ def _channels(
         yield channel, found
 
 
-def _queues_of_accounts(channels: Mapping[str, Mapping[str, Any]], policy: PolicySource) -> list[str]:
-    return [
-        f"channels.{channel}.{account}.queue: there is no queue {settings.queue!r}"
-        f" ({did_you_mean(settings.queue, policy.queues)})"
-        for channel, accounts in channels.items()
-        for account, settings in accounts.items()
-        if getattr(settings, "queue", None) and settings.queue not in policy.queues
-    ]
+def _queues_of_accounts(tree: YamlMap, name: str, places: Mapping[str, str]) -> Iterator[str]:
+    """Accounts that name a queue which is not there: looked up as written, so that other mistakes hide none."""
+    written = tree.get("queues")
+    queues = set(written) if isinstance(written, dict) else set(PolicySource().queues)
+    for channel, accounts in _items(tree.get("channels")):
+        for account, settings in _items(accounts):
+            queue = settings.get("queue") if isinstance(settings, dict) else None
+            if isinstance(queue, str) and queue not in queues:
+                path = ("channels", channel, account, "queue")
+                problem = f"{'.'.join(path)}: there is no queue {queue!r}"
+                yield str(Problem(_place(tree, path, name, places), problem, did_you_mean(queue, queues)))
+
+
+def _items(tree: Any) -> list[tuple[str, Any]]:
+    return list(tree.items()) if isinstance(tree, dict) else []
 
 
 def _translate(

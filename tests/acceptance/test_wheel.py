@@ -32,7 +32,7 @@ def test_nothing_but_switchboard_is_at_the_top(wheel: Path) -> None:
     assert "switchboard/_app/rules/engine.py" in names
     assert "switchboard/_app/examples/config/switchboard.yaml" in names
     assert "switchboard/_app/store/migrations/script.py.mako" in names
-    assert any(name.startswith("switchboard/page/vendor/") for name in names)
+    assert any(name.startswith("switchboard/page/static/vendor/") for name in names)
     assert not any("__pycache__" in name or name.startswith("tests") for name in names)
 
 

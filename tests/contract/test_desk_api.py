@@ -1,0 +1,284 @@
+"""The desk's API and the client library over a real server: who may do what, and nothing is ever done twice."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+
+from agents import desk
+from agents.port import Context
+from agents.settings import DeskSettings
+from ops import live
+from ops.port import Context as OpsContext
+from runtime.clock import SystemClock
+from runtime.http.app import create_app
+from runtime.http.server import HttpServer
+from runtime.metrics import Metrics
+from schemas.durations import parse_duration
+from schemas.interaction import Interaction
+from schemas.states import InteractionState
+from store import agents, policies, work_items
+from store.blobs import Blobs
+from store.database import Database
+from store.store import Store
+from switchboard import Conflict, LeaseLost, NewerMessages, QueueConsumer, Unauthorized, WorkItem
+from switchboard.client import BadRequest
+from tests.contract.test_applier import House
+from tests.kit.contacts import NOW, call, chat
+from tests.kit.policies import example_policy
+
+S = InteractionState
+
+
+@dataclass
+class Site:
+    house: House
+    url: str
+    server: HttpServer
+    app: object
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    async def queued(self, *contacts: object) -> list[Interaction]:
+        accepted = [await self.house.accept(c) for c in contacts]
+        await self.house.push(*(self.house.decide(i) for i in accepted))
+        return accepted
+
+    @asynccontextmanager
+    async def http(self, agent: str | None) -> AsyncIterator[aiohttp.ClientSession]:
+        headers = {"Authorization": f"Bearer {self.tokens.get(agent, agent)}"} if agent else {}
+        async with aiohttp.ClientSession(base_url=self.url, headers=headers) as session:
+            yield session
+
+    async def item(self, interaction: Interaction) -> work_items.WorkItem:
+        return (await self.house.items(interaction))[-1]
+
+
+@pytest.fixture
+async def site(database: Database, tmp_path: Path) -> AsyncIterator[Site]:
+    policy = example_policy()
+    await database.write(lambda c: policies.activate(c, policy.version, policy.source.to_json(), NOW))
+    house = House(database, tmp_path)
+    store = Store(database, Blobs(tmp_path), house.out, house.intake)
+    settings = DeskSettings(lease=parse_duration("30s"), heartbeat=parse_duration("200ms"), max_items=3)
+    metrics = Metrics()
+    parts = desk.build(Context(store=store, clock=SystemClock(), metrics=metrics, settings=settings))
+    check = desk.token_check(store)
+    routers = [*parts.routers, *live.build(OpsContext(store=store, clock=SystemClock(), metrics=metrics, check=check))]
+    app = create_app("desk", routers, readiness=dict, metrics=metrics, max_body_bytes=1_000_000)
+    server = HttpServer(app, host="127.0.0.1", port=0)
+    await server.start()
+    found = Site(house, server.url, server, app)
+    for name, queues in (("ada", ()), ("ben", ()), ("cleo", ("complaints",)), ("gone", ())):
+        token = found.tokens[name] = agents.new_token()
+        await database.write(lambda c, n=name, q=queues: agents.add(c, n, queues=q, at=NOW))
+        await database.write(lambda c, n=name, t=token: agents.add_token(c, n, t, at=NOW))
+    await database.write(lambda c: agents.disable(c, "gone", NOW))
+    yield found
+    await found.server.drain()
+    await found.server.stop()
+
+
+READS = [
+    ("GET", "/api/desk/me"),
+    ("GET", "/api/desk/work-items"),
+    ("GET", "/api/ops/ledger"),
+    ("GET", "/api/ops/recent"),
+]
+ACTS = ["", "/accept", "/renew", "/reply", "/complete", "/release"]
+BODY = {"epoch": 1, "key": "12345678", "text": "x", "answers_through": 1}
+
+
+@pytest.mark.parametrize("agent", [None, "sba_wrong", "gone"])
+async def test_nobody_gets_in_without_a_valid_token(site: Site, agent: str | None) -> None:
+    (interaction,) = await site.queued(chat("help me please"))
+    item = quote((await site.item(interaction)).id, safe="")
+    paths = [*READS, ("POST", "/api/desk/work-items/next")]
+    paths += [("POST" if verb else "GET", f"/api/desk/work-items/{item}{verb}") for verb in ACTS]
+    async with site.http(agent) as session:
+        for method, path in paths:
+            async with session.request(method, path, json=BODY if method == "POST" else None) as response:
+                assert response.status == 401, (method, path)
+                assert response.content_type == "application/problem+json"
+        for path in ("/api/desk/ws", "/api/ops/ws"):
+            async with session.ws_connect(path) as socket:
+                await socket.send_json({"type": "auth", "token": "sba_wrong"})
+                await socket.receive(timeout=5)
+                assert socket.close_code == 1008
+
+
+async def test_an_agent_of_another_queue_does_not_even_learn_that_the_item_exists(site: Site) -> None:
+    (interaction,) = await site.queued(chat("help me please"))
+    item = quote((await site.item(interaction)).id, safe="")
+    async with site.http("cleo") as session:
+        for verb in ACTS:
+            async with session.request(
+                "POST" if verb else "GET", f"/api/desk/work-items/{item}{verb}", json=BODY if verb else None
+            ) as response:
+                assert response.status == 404, verb
+        async with session.post("/api/desk/work-items/next") as response:
+            assert response.status == 204
+        async with session.get("/api/desk/work-items") as response:
+            assert (await response.json())["waiting"] == []
+
+
+async def test_the_api_describes_itself(site: Site) -> None:
+    async with site.http(None) as session, session.get("/openapi.json") as response:
+        paths = (await response.json())["paths"]
+    assert {"/api/desk/work-items/next", "/api/desk/work-items/{item_id}/complete", "/api/ops/ledger"} <= set(paths)
+
+
+async def test_the_line_is_pushed(site: Site) -> None:
+    async with site.http("ada") as session, session.ws_connect("/api/desk/ws") as socket:
+        assert (await socket.receive_json(timeout=5))["waiting"] == []
+        await site.queued(chat("help me please"))
+        line = await socket.receive_json(timeout=5)
+        assert [w["reference"] for w in line["waiting"]] == ["SB-1001"]
+
+
+async def test_an_agent_answers_through_the_client_library(site: Site) -> None:
+    (interaction,) = await site.queued(chat("help me please"))
+    async with QueueConsumer(site.url, site.tokens["ada"]) as queue:
+        assert queue.name == "ada"
+        item = await queue.next()
+        assert item is not None
+        assert (item.text, item.channel, item.reference) == ("help me please", "chat", "SB-1001")
+        assert any("priority table" in line for line in item.why)
+        await item.reply("One moment.")
+        await item.complete("Here you are.")
+        assert await queue.next() is None
+    texts = [r.text for r in await site.house.replies(interaction) if not r.automatic]
+    assert texts == ["One moment.", "Here you are."]
+    assert await site.house.state(interaction) is S.ANSWERING
+
+
+async def test_newer_messages_are_handed_over_and_nothing_is_sent(site: Site) -> None:
+    (interaction,) = await site.queued(chat("help me please"))
+    async with QueueConsumer(site.url, site.tokens["ada"]) as queue:
+        item = await queue.next()
+        assert item is not None
+        await site.queued(chat("one more thing", n=2))
+        with pytest.raises(NewerMessages) as refused:
+            await item.complete("Done.")
+        assert [m["text"] for m in refused.value.messages] == ["one more thing"]
+        await item.refresh()
+        await item.complete("Both done.")
+    texts = [r.text for r in await site.house.replies(interaction) if not r.automatic]
+    assert texts == ["Both done."]
+
+
+async def test_what_is_taken_is_taken(site: Site) -> None:
+    (interaction,) = await site.queued(chat("help me please"))
+    wanted = (await site.item(interaction)).id
+    async with QueueConsumer(site.url, site.tokens["ada"]) as ada, QueueConsumer(site.url, site.tokens["ben"]) as ben:
+        held = await ada.accept(wanted)
+        with pytest.raises(Conflict, match="taken by ada"):
+            await ben.accept(wanted)
+        await held.release()
+        assert (await ben.accept(wanted)).epoch == 2
+        with pytest.raises(LeaseLost, match="taken by ben"):
+            await held.complete("too late")
+
+
+async def test_twenty_agents_at_once_get_twenty_items(site: Site) -> None:
+    await site.queued(*(chat("help me please", session=f"s{n}") for n in range(6)))
+    async with QueueConsumer(site.url, site.tokens["ada"]) as ada, QueueConsumer(site.url, site.tokens["ben"]) as ben:
+        got = await asyncio.gather(*(queue.next() for queue in (ada, ben) for _ in range(3)))
+        assert len({item.id for item in got if item}) == 6
+        with pytest.raises(Conflict, match="3 work items already"):
+            await ada.next()
+
+
+async def test_a_call_is_answered_by_calling_back(site: Site) -> None:
+    (interaction,) = await site.queued(call())
+    async with QueueConsumer(site.url, site.tokens["ada"]) as queue:
+        item = await queue.next()
+        assert item is not None
+        with pytest.raises(Conflict, match="cannot be answered in writing"):
+            await item.reply("hello?")
+        await item.complete()
+    assert await site.house.state(interaction) is S.ANSWERED
+
+
+async def test_leases_are_renewed_while_the_consumer_is_open(site: Site) -> None:
+    (interaction,) = await site.queued(chat("help me please"))
+    async with QueueConsumer(site.url, site.tokens["ada"]) as queue:
+        await queue.next()
+        first = (await site.item(interaction)).leased_until
+        async with asyncio.timeout(5):
+            while (await site.item(interaction)).leased_until == first:
+                await asyncio.sleep(0.05)
+
+
+async def test_a_server_that_goes_away_in_the_middle_gives_one_reply(site: Site) -> None:
+    """The request is repeated under the same key, whether or not the first one had been carried out."""
+    (interaction,) = await site.queued(chat("help me please"))
+    async with QueueConsumer(site.url, site.tokens["ada"]) as queue:
+        item = await queue.next()
+        assert item is not None
+        port = site.server.port
+        await site.server.drain()
+        await site.server.stop()
+        answering = asyncio.create_task(item.reply("Only once."))
+        await asyncio.sleep(0.3)
+        site.server = HttpServer(site.app, host="127.0.0.1", port=port)  # type: ignore[arg-type]
+        await site.server.start()
+        async with asyncio.timeout(20):
+            await answering
+    assert [r.text for r in await site.house.replies(interaction) if not r.automatic] == ["Only once."]
+
+
+async def test_completing_again_after_a_lost_response_is_no_error_and_no_second_reply(site: Site) -> None:
+    (interaction,) = await site.queued(chat("help me please"))
+    async with QueueConsumer(site.url, site.tokens["ada"]) as queue:
+        item = await queue.next()
+        assert item is not None
+        body = {"epoch": item.epoch, "answers_through": 1, "text": "Once.", "key": "the-same-key"}
+        path = f"/work-items/{quote(item.id, safe='')}/complete"
+        for _ in range(2):
+            assert (await queue.call("POST", path, body))["item"]["state"] == "completed"
+    assert [r.text for r in await site.house.replies(interaction) if not r.automatic] == ["Once."]
+
+
+async def test_run_releases_what_a_handler_fails_on(site: Site) -> None:
+    (interaction,) = await site.queued(chat("help me please"))
+    seen: list[str] = []
+
+    async def handle(item: WorkItem) -> None:
+        seen.append(item.id)
+        if len(seen) == 1:
+            raise BadRequest("a handler's own trouble")
+        await item.complete("Second time lucky.")
+
+    async with QueueConsumer(site.url, site.tokens["ada"]) as queue:
+        task = asyncio.create_task(queue.run(handle))
+        async with asyncio.timeout(10):
+            while await site.house.state(interaction) is not S.ANSWERING:
+                await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert len(seen) == 2
+
+
+async def test_a_wrong_token_says_what_to_do(site: Site) -> None:
+    with pytest.raises(Unauthorized) as refused:
+        async with QueueConsumer(site.url, "sba_wrong"):
+            pass
+    assert "agents token" in refused.value.hint
+
+
+async def test_the_control_room_shows_the_sum_and_the_reasons(site: Site) -> None:
+    await site.queued(chat("help me please"), call())
+    async with site.http("ada") as session:
+        async with session.get("/api/ops/ledger") as response:
+            ledger = await response.json()
+        async with session.get("/api/ops/recent") as response:
+            recent = await response.json()
+    assert ledger["balanced"]
+    assert ledger["total"]["accepted"] == 2 == sum(ledger["total"]["states"].values())
+    assert {r["channel"] for r in recent} == {"chat", "phone_log"}
+    assert all(r["why"] and r["tier"] for r in recent)
