@@ -92,8 +92,9 @@ def _lines(data: bytes) -> None:
             update={"text": clean_text(words), "subject": "", "automatic": False, "thread": Thread(subject=subject)}
         )
         mail = compose(made, address="a@shop.example", name=subject[:60], now=NOW).as_bytes()
-        assert mail.count(b"\r\nTo:") == 1
-        assert b"\nBcc:" not in mail.partition(b"\r\n\r\n")[0]
+        head = mail.partition(b"\r\n\r\n")[0].lower()
+        assert head.count(b"\nto:") == 1, head
+        assert b"\nbcc:" not in head, head
 
 
 CHECKS: dict[str, Callable[[bytes], None]] = {

@@ -26,9 +26,9 @@ def compose(reply: Reply, *, address: str, name: str, now: datetime) -> EmailMes
     """
     message = EmailMessage(policy=SMTP)
     domain = address.rpartition("@")[2]
-    message["From"] = Address(display_name=clean_line(name), addr_spec=address)
+    message["From"] = Address(display_name=_plain(name), addr_spec=address)
     message["To"] = Address(addr_spec=reply.recipient.address)
-    message["Subject"] = subject(reply)
+    message["Subject"] = _plain(subject(reply))
     message["Date"] = format_datetime(now)
     message["Message-ID"] = f"<{message_id(reply, domain)}>"
     parents = [ref for ref in reply.thread.references if _is_id(ref)]
@@ -58,6 +58,12 @@ def subject(reply: Reply) -> str:
         base = f"Re: {base}"
     base = base[:SUBJECT_CHARS]
     return base if reply.reference in base else f"{base} [{reply.reference}]"
+
+
+def _plain(value: str) -> str:
+    """One line that the `email` package takes as it stands: it would decode encoded words in what is assigned,
+    line ends in them included, and write those out as new header fields."""
+    return clean_line(value).replace("=?", "= ?")
 
 
 def _is_id(value: str) -> bool:

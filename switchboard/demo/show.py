@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import secrets
 import signal
 import time
@@ -112,7 +113,9 @@ async def _perform(
             console.print(f" · {stage.http}/chat/website · {stage.http}/forms/contact")
             if svg is not None:
                 svg.parent.mkdir(parents=True, exist_ok=True)
-                console.save_svg(str(svg), title="make demo")
+                drawn = console.export_svg(title="make demo")
+                # rich would have the reader's browser fetch a font from elsewhere.
+                svg.write_text(re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL), encoding="utf-8")
             if keep and not stop.is_set():
                 await tasks.cancel_all(5.0)  # the agents go home: whoever watches may answer now
                 console.print("Running until Ctrl-C. Write in the chat, and answer at the desk on the live page.")

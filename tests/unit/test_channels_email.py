@@ -253,6 +253,14 @@ class TestCompose:
             subject(reply(automatic=False, subject="", thread=Thread(subject="Re: x [SB-1042]"))).count("SB-1042") == 1
         )
 
+    def test_an_encoded_word_in_a_subject_is_not_decoded_into_a_header(self) -> None:
+        words = "=?utf-8?q?Hi=0D=0ABcc=3A_evil=40example.net=0D=0AX-Injected=3A_1?="
+        made = reply(automatic=False, subject="", thread=Thread(subject=words))
+        raw = compose(made, address="help@shop.example", name=words, now=NOW).as_bytes()
+        assert b"\nBcc:" not in raw
+        assert b"\nX-Injected" not in raw
+        assert self.read_back(made)["Bcc"] is None
+
     @settings(max_examples=80)
     @given(st.text(max_size=200), st.text(max_size=200), st.lists(st.text(max_size=40), max_size=5))
     def test_nothing_that_a_customer_sent_can_inject_a_header(self, words: str, text: str, refs: list[str]) -> None:
