@@ -4,33 +4,21 @@ import asyncio
 
 from agents.port import Context
 from runtime.logs import get_logger
-from runtime.tasks import TaskOwner
+from runtime.looping import Looping
 from schemas.errors import TemporaryError
 from store import work_items
 
 log = get_logger(__name__)
 
 
-class LeaseSweeper:
+class LeaseSweeper(Looping):
     """Service: looks for leases that have run out."""
 
     name = "lease sweeper"
 
     def __init__(self, context: Context) -> None:
+        super().__init__()
         self._context = context
-        self._tasks = TaskOwner()
-
-    async def start(self) -> None:
-        self._tasks.spawn("desk.sweep", self._run())
-
-    async def drain(self) -> None:
-        """Nothing to finish."""
-
-    async def stop(self) -> None:
-        await self._tasks.cancel_all(2.0)
-
-    async def failed(self) -> BaseException:
-        return (await self._tasks.wait_failed())[1]
 
     async def _run(self) -> None:
         store = self._context.store

@@ -1,24 +1,20 @@
 """What the live page shows: the ledger's sum, and the latest interactions with their decisions' reasons."""
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from ops.port import Context
 from runtime.http.auth import Principal, accept_websocket, require
-from schemas.errors import TemporaryError
+from runtime.http.feed import serve_feed
 from schemas.states import InteractionState
 from store import ledger
 from store.tables import decisions, interactions
 
 STATES = tuple(state.value for state in InteractionState)
-POLL_S = 2.0
-PAUSE_S = 0.15
-SEND_TIMEOUT_S = 10.0
 RECENT = 30
 SNIPPET = 140
 
@@ -43,41 +39,13 @@ def build(context: Context) -> list[APIRouter]:
     async def events(socket: WebSocket) -> None:
         if await accept_websocket(socket, context.check) is None:
             return
-        changed = asyncio.Event()
-        changed.set()
-        database.on_commit(changed.set)
-        pusher = asyncio.create_task(_push(socket, context, changed), name="ops.push")
-        try:
-            while True:
-                await socket.receive_text()
-        except (WebSocketDisconnect, RuntimeError, KeyError):
-            pass
-        finally:
-            database.off_commit(changed.set)
-            pusher.cancel()
-            await asyncio.gather(pusher, return_exceptions=True)
+
+        async def frame() -> dict[str, Any]:
+            return await database.read(_frame)
+
+        await serve_feed(socket, frame, subscribe=database.on_commit, unsubscribe=database.off_commit)
 
     return [router]
-
-
-async def _push(socket: WebSocket, context: Context, changed: asyncio.Event) -> None:
-    last: dict[str, Any] = {}
-    while True:
-        try:
-            async with asyncio.timeout(POLL_S):
-                await changed.wait()
-            await asyncio.sleep(PAUSE_S)
-        except TimeoutError:
-            pass
-        changed.clear()
-        try:
-            frame = await context.store.database.read(_frame)
-        except TemporaryError:
-            continue
-        if frame != last:
-            last = frame
-            async with asyncio.timeout(SEND_TIMEOUT_S):
-                await socket.send_json(frame)
 
 
 def _frame(conn: Connection) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from runtime.clock import Clock
 from runtime.logs import get_logger
-from runtime.tasks import TaskOwner
+from runtime.looping import Looping
 from schemas.errors import TemporaryError
 from schemas.reply import Reply
 from schemas.states import DeliveryState
@@ -21,32 +21,21 @@ log = get_logger(__name__)
 Listener = Callable[[Reply], None]
 
 
-class ChatPush:
+class ChatPush(Looping):
     """Service. A socket subscribes for its session; several sockets of one session all get the replies."""
 
     name = "chat push"
 
     def __init__(self, store: Store, clock: Clock) -> None:
+        super().__init__()
         self._store = store
         self._clock = clock
         self._listeners: dict[str, dict[Listener, dict[str, float]]] = {}
         self._wake = asyncio.Event()
-        self._tasks = TaskOwner()
-        self._stopping = False
 
     async def start(self) -> None:
         self._store.database.on_commit(self._wake.set)
-        self._tasks.spawn("chat.push", self._run())
-
-    async def drain(self) -> None:
-        """Nothing to finish: what is not acknowledged is pushed again when the visitor comes back."""
-
-    async def stop(self) -> None:
-        self._stopping = True
-        await self._tasks.cancel_all(2.0)
-
-    async def failed(self) -> BaseException:
-        return (await self._tasks.wait_failed())[1]
+        await super().start()
 
     def subscribe(self, session_id: str, listener: Listener) -> None:
         self._listeners.setdefault(session_id, {})[listener] = {}

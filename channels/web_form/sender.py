@@ -6,7 +6,7 @@ from sqlalchemy.engine import Connection
 
 from runtime.clock import Clock
 from runtime.logs import get_logger
-from runtime.tasks import TaskOwner
+from runtime.looping import Looping
 from schemas.errors import TemporaryError
 from schemas.states import DeliveryState
 from store import deliveries
@@ -18,29 +18,20 @@ BATCH = 200
 log = get_logger(__name__)
 
 
-class StatusPageSender:
+class StatusPageSender(Looping):
     """Service: pending → sent."""
 
     name = "web form sender"
 
     def __init__(self, store: Store, clock: Clock) -> None:
+        super().__init__()
         self._store = store
         self._clock = clock
         self._wake = asyncio.Event()
-        self._tasks = TaskOwner()
 
     async def start(self) -> None:
         self._store.database.on_commit(self._wake.set)
-        self._tasks.spawn("web_form.sender", self._run())
-
-    async def drain(self) -> None:
-        """Nothing is ever half done here."""
-
-    async def stop(self) -> None:
-        await self._tasks.cancel_all(2.0)
-
-    async def failed(self) -> BaseException:
-        return (await self._tasks.wait_failed())[1]
+        await super().start()
 
     async def _run(self) -> None:
         while True:

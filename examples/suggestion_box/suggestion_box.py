@@ -12,7 +12,7 @@ from typing import Any
 from channels.language import language_of
 from channels.port import Channel, Context, Parts
 from runtime.logs import get_logger
-from runtime.tasks import TaskOwner
+from runtime.looping import Looping
 from schemas.base import Config
 from schemas.errors import TemporaryError
 from schemas.interaction import Contact, Sender, WebFormContent
@@ -49,28 +49,19 @@ def parse(raw: bytes, *, account: str, key: str, queue: str | None, received_at:
     )
 
 
-# 3. The IO: a service with a name, that accepts first and only then lets go of the source.
-class NoteFolder:
+# 3. The IO: a service (`Looping` is the smallest kind) that accepts first and only then lets go of the source.
+class NoteFolder(Looping):
     name = "suggestion box"
 
     def __init__(self, context: Context, accounts: Mapping[str, Settings]) -> None:
+        super().__init__()
         self._context = context
         self._accounts = accounts
-        self._tasks = TaskOwner()
 
     async def start(self) -> None:
         for settings in self._accounts.values():
             (self._context.config_dir / settings.folder / "done").mkdir(parents=True, exist_ok=True)
-        self._tasks.spawn("suggestion_box.watch", self._run())
-
-    async def drain(self) -> None:
-        """Each note is one transaction: there is nothing half done to finish."""
-
-    async def stop(self) -> None:
-        await self._tasks.cancel_all(2.0)
-
-    async def failed(self) -> BaseException:
-        return (await self._tasks.wait_failed())[1]
+        await super().start()
 
     async def _run(self) -> None:
         while True:
