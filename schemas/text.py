@@ -43,4 +43,5 @@ def fold(value: str) -> str:
     import unicodedata
 
     decomposed = unicodedata.normalize("NFKD", value.casefold())
-    return "".join(c for c in decomposed if not unicodedata.combining(c))
+    # Folded again: NFKD turns ℡ into TEL.
+    return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()

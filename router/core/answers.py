@@ -44,7 +44,9 @@ def compose(
     if result.answer is None:
         raise TemplateError("no rule chose an answer")
     template = policy.templates[result.answer.template]
-    rendered = render(template, interaction.language, _fields(policy, interaction, result, queue, now))
+    # Days and hours in the language that is printed, which need not be the customer's.
+    language = template.choose(interaction.language)
+    rendered = render(template, interaction.language, _fields(policy, interaction, result, queue, now, language))
     return Answer(
         rule=result.answer.rule,
         template=result.answer.template,
@@ -65,8 +67,8 @@ def _fields(policy: Policy, interaction: Interaction, result: RuleResult, queue:
         "channel": interaction.channel,
         "account": interaction.account,
         "language": interaction.language or "",
-        "opening_hours": calendar.text(interaction.language),
-        "next_opening": calendar.moment_text(opens, interaction.language) if opens else "",
+        "opening_hours": calendar.text(language),
+        "next_opening": calendar.moment_text(opens, language) if opens else "",
         "attributes": {**interaction.attributes, **result.attributes},
         "company": policy.source.company,
     }

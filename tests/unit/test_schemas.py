@@ -182,6 +182,7 @@ class TestText:
     def test_folding(self) -> None:
         assert text.fold("STRASSE") == text.fold("Straße")
         assert text.fold("Café") == "cafe"
+        assert text.fold("℡") == "tel"
 
 
 class TestDurations:
