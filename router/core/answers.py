@@ -57,9 +57,11 @@ def compose(
     )
 
 
-def _fields(policy: Policy, interaction: Interaction, result: RuleResult, queue: str, now: datetime) -> dict[str, Any]:
+def _fields(
+    policy: Policy, interaction: Interaction, result: RuleResult, queue: str, now: datetime, language: str
+) -> dict[str, Any]:
     calendar = policy.calendar_of(queue)
-    opens = calendar.next_open(now)
+    opens = None if calendar.is_open(now) else calendar.next_open(now)
     return {
         "reference": interaction.reference,
         "customer_name": interaction.sender.name,
