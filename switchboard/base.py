@@ -10,6 +10,7 @@ from runtime.metrics import Metrics
 from store import policies, schema
 from store.database import Database
 from store.store import Store, open_store
+from switchboard.lock import FolderLock
 from switchboard.settings import Configuration
 
 
@@ -61,8 +62,11 @@ class StoreService:
 
     def __init__(self, base: Base) -> None:
         self._base = base
+        self._lock = FolderLock(base.configuration.data_dir)
 
     async def start(self) -> None:
+        if self._base.database.is_sqlite:
+            self._lock.acquire()
         await self._base.database.start()
         await schema.upgrade(self._base.database)
         policy, now = self._base.configuration.policy, self._base.clock.now()
@@ -74,3 +78,4 @@ class StoreService:
 
     async def stop(self) -> None:
         await self._base.database.stop()
+        self._lock.release()

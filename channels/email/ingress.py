@@ -51,6 +51,7 @@ class SmtpIngress:
         except OSError as error:
             raise ConfigError([f"smtp_ingress.bind: cannot listen at {host}:{port}: {error.strerror}"]) from error
         self.port = self._server.sockets[0].getsockname()[1]
+        log.info("listening", service=self.name, address=f"{host}:{self.port}")
 
     async def drain(self) -> None:
         """No new connections; mails that are being accepted get their answer."""

@@ -115,7 +115,7 @@ def _parse(
             kind="email" if address else "anonymous",
             address=address,
             name=name[: limits.NAME_CHARS],
-            verdict=verdict(headers, address, authserv_id),
+            verdict=verdict(_raw_items(message), address, authserv_id),
         ),
         subject=clean_line(text.header(_first(message, "Subject")))[: limits.SUBJECT_CHARS],
         text=body,

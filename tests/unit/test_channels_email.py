@@ -207,6 +207,35 @@ class TestVerdict:
         assert self.of(f"mx.shop.example; {good}", before="from evil by mx.shop.example") == "unknown"
         assert self.of(f"(mx.shop.example;) mx.evil.example; {good}") == "unknown"
 
+    def test_each_method_is_believed_about_its_own_property_only(self) -> None:
+        assert self.of("mx.shop.example; dkim=pass header.d=evil.org header.from=example.org") == "unknown"
+        assert self.of("mx.shop.example; spf=pass smtp.mailfrom=evil.org header.d=example.org") == "unknown"
+        assert self.of("mx.shop.example; dkim=pass header.d=evil.org header.d=example.org") == "unknown"
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "=?utf-8?q?x=3B_dmarc=3Dpass_header.from=3Dexample.org_?=@evil.org",
+            '"x; dmarc=pass header.from=example.org "@evil.org',
+            r'"x\"; dmarc=pass header.from=example.org \""@evil.org',
+            "(a (b) ; dmarc=pass header.from=example.org ) x@evil.org",
+            '(of "x) ; dmarc=pass header.from=example.org ("@evil.org) x@evil.org',
+            "x@evil.org; dmarc=none header.from=example.org; dmarc=pass header.from=example.org",
+            '"x@evil.org; dmarc=pass header.from=example.org',
+        ],
+        ids=range(7),
+    )
+    def test_a_return_path_cannot_write_results(self, path: str) -> None:
+        field = f"mx.shop.example; spf=pass smtp.mailfrom={path}"
+        assert self.of(field) == "unknown"
+        mail = f"Authentication-Results: {field}\r\nReceived: by mx.shop.example\r\n".encode() + BASE + b"\r\nx"
+        assert read(mail, authserv_id="mx.shop.example").sender.verdict == "unknown"
+
+    def test_a_field_is_believed_through_the_parser_when_it_is_sound(self) -> None:
+        field = "mx.shop.example 1;\r\n dkim=fail (no (key)) header.d=x.org;\r\n dmarc=pass (p=none) header.from=Example.org"
+        mail = f"Authentication-Results: {field}\r\nReceived: by mx.shop.example\r\n".encode() + BASE + b"\r\nx"
+        assert read(mail, authserv_id="mx.shop.example").sender.verdict == "verified"
+
     def test_nonsense_is_unknown(self) -> None:
         for field in ("", ";", "mx.shop.example", "mx.shop.example; =pass", "mx.shop.example; dmarc=pass" * 1000):
             assert self.of(field) == "unknown"

@@ -1,5 +1,6 @@
 """Settings: every mistake at once with its place; environment, files and flags over the file."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from schemas.errors import ConfigError
 from switchboard.house import refuse_impossible
+from switchboard.lock import FolderLock
 from switchboard.secret import load_secret
 from switchboard.settings import load
 from switchboard.starter import write_starter
@@ -107,3 +109,13 @@ def test_the_key_is_made_once_for_our_eyes_only(tmp_path: Path) -> None:
     (tmp_path / "secret.key").chmod(0o644)
     with pytest.raises(ConfigError, match="others can read"):
         load_secret(tmp_path)
+
+
+def test_two_main_processes_never_share_a_data_folder(tmp_path: Path) -> None:
+    one, two = FolderLock(tmp_path), FolderLock(tmp_path)
+    one.acquire()
+    with pytest.raises(ConfigError, match=str(os.getpid())):
+        two.acquire()
+    one.release()
+    two.acquire()
+    two.release()
