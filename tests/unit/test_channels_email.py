@@ -232,7 +232,8 @@ class TestVerdict:
         assert read(mail, authserv_id="mx.shop.example").sender.verdict == "unknown"
 
     def test_a_field_is_believed_through_the_parser_when_it_is_sound(self) -> None:
-        field = "mx.shop.example 1;\r\n dkim=fail (no (key)) header.d=x.org;\r\n dmarc=pass (p=none) header.from=Example.org"
+        field = "mx.shop.example 1;\r\n dkim=fail (no (key)) header.d=x.org;\r\n"
+        field += " dmarc=pass (p=none) header.from=Example.org"
         mail = f"Authentication-Results: {field}\r\nReceived: by mx.shop.example\r\n".encode() + BASE + b"\r\nx"
         assert read(mail, authserv_id="mx.shop.example").sender.verdict == "verified"
 
