@@ -4,14 +4,12 @@ import asyncio
 import random
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from email.policy import SMTP
 
-import aiosmtplib
-
 from channels.email.compose import compose, message_id
 from channels.email.settings import EmailSettings, SmtpSettings
+from channels.email.transfer import Outcome, transfer
 from channels.port import Context
 from channels.retry import next_attempt
 from runtime.logs import get_logger
@@ -21,22 +19,10 @@ from schemas.states import DeliveryState
 from store import deliveries
 from store.deliveries import Due
 
-CONNECT_TIMEOUT_S = 30.0
-COMMAND_TIMEOUT_S = 60.0
-DOT_TIMEOUT_S = 600.0
-"""RFC 5321 §4.5.3.2.6: give up earlier, and the mail may arrive all the same."""
 IDLE_S = 0.5
 BATCH = 100
 
 log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an attempt ended. `unknown` is only possible once the data was under way."""
-
-    state: DeliveryState
-    detail: str
 
 
 class EmailSender:
@@ -174,50 +160,3 @@ class EmailSender:
         # Machine-made mail has a null return path, so that no bounce of it can start a loop (RFC 3834 §3.3).
         sender = "" if item.reply.automatic else settings.address
         return await transfer(relay, sender, item.recipient, mail)
-
-
-async def transfer(relay: SmtpSettings, sender: str, recipient: str, mail: bytes) -> Outcome:
-    """One SMTP transaction. Never raises.
-
-    Trouble with the relay itself (connection, EHLO, AUTH, MAIL) is ours: deferred. A 5xx for the recipient or after
-    the dot: failed. A link lost once the data was under way: unknown.
-    """
-    password = relay.password.get_secret_value() if relay.password else None
-    client = aiosmtplib.SMTP(
-        hostname=relay.host,
-        port=relay.port,
-        use_tls=relay.tls == "implicit",
-        start_tls=relay.tls == "starttls",
-        username=relay.username,
-        password=password,
-        timeout=CONNECT_TIMEOUT_S,
-    )
-    stage = "connecting"
-    try:
-        await client.connect()
-        stage = "MAIL"
-        await client.ehlo(timeout=COMMAND_TIMEOUT_S)
-        await client.mail(sender, timeout=COMMAND_TIMEOUT_S)
-        stage = "RCPT"
-        await client.rcpt(recipient, timeout=COMMAND_TIMEOUT_S)
-        stage = "DATA"
-        response = await client.data(mail, timeout=DOT_TIMEOUT_S)
-        return Outcome(DeliveryState.SENT, f"{response.code} {clean(response.message)}")
-    except aiosmtplib.SMTPResponseException as error:
-        detail = f"{stage}: {error.code} {clean(error.message)}"
-        if error.code < 0:  # no answer at all: the link broke
-            return Outcome(DeliveryState.UNKNOWN if stage == "DATA" else DeliveryState.DEFERRED, detail)
-        final = 500 <= error.code < 600 and stage in ("RCPT", "DATA")
-        return Outcome(DeliveryState.FAILED if final else DeliveryState.DEFERRED, detail)
-    except aiosmtplib.SMTPRecipientsRefused as error:
-        return Outcome(DeliveryState.FAILED, f"RCPT: {clean(str(error))}")
-    except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
-        detail = f"{stage}: {type(error).__name__}: {clean(str(error))}"
-        return Outcome(DeliveryState.UNKNOWN if stage == "DATA" else DeliveryState.DEFERRED, detail)
-    finally:
-        client.close()
-
-
-def clean(words: str) -> str:
-    """A server's words, on one line and not too long."""
-    return " ".join(words.split())[:300]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from channels.email import sender as sender_
+from channels.email import transfer as transfer_
 from channels.email.settings import SmtpSettings
 from schemas.reply import Reply
 from schemas.states import DeliveryState
@@ -26,9 +26,9 @@ async def sink() -> AsyncIterator[SmtpSink]:
         yield found
 
 
-async def attempt(sink: SmtpSink) -> sender_.Outcome:
+async def attempt(sink: SmtpSink, mail: bytes = b"Subject: x\r\n\r\n.dot\r\n") -> transfer_.Outcome:
     relay = SmtpSettings(host="127.0.0.1", port=sink.port, tls="none")
-    return await sender_.transfer(relay, "help@shop.example", "ann@example.org", b"Subject: x\r\n\r\n.dot\r\n")
+    return await transfer_.transfer(relay, "help@shop.example", "ann@example.org", mail)
 
 
 async def test_a_mail_that_was_taken_is_sent(sink: SmtpSink) -> None:
@@ -56,7 +56,7 @@ async def test_5xx_is_ours_until_the_recipient_and_final_from_there(
     assert (await attempt(sink)).state is state
 
 
-@pytest.mark.parametrize("verb", BEFORE_THE_DOT[:-1])
+@pytest.mark.parametrize("verb", BEFORE_THE_DOT)
 async def test_a_link_that_breaks_before_the_data_defers(sink: SmtpSink, verb: str) -> None:
     sink.faults[verb] = "reset"
     assert (await attempt(sink)).state is D.DEFERRED
@@ -72,15 +72,42 @@ async def test_a_link_that_breaks_after_the_dot_is_unknown_kept_or_not(sink: Smt
 
 @pytest.mark.parametrize(("verb", "state"), [("RCPT", D.DEFERRED), ("dot", D.UNKNOWN), ("stored", D.UNKNOWN)])
 async def test_silence(sink: SmtpSink, verb: str, state: DeliveryState, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sender_, "COMMAND_TIMEOUT_S", 0.3)
-    monkeypatch.setattr(sender_, "DOT_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(transfer_, "COMMAND_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(transfer_, "DOT_TIMEOUT_S", 0.3)
     sink.faults[verb] = "silent"
     assert (await attempt(sink)).state is state
 
 
+@pytest.mark.parametrize("answer", ["354 again", "150 well", "nonsense", "251 elsewhere"])
+async def test_an_unclear_answer_to_the_dot_is_never_tried_again(sink: SmtpSink, answer: str) -> None:
+    sink.faults["stored"] = answer
+    outcome = await attempt(sink)
+    assert outcome.state is (D.SENT if answer[0] == "2" else D.UNKNOWN)
+    assert len(sink.mails) == 1
+
+
+async def test_a_link_that_breaks_before_the_whole_mail_has_left_defers(sink: SmtpSink) -> None:
+    sink.faults["half"] = "reset"
+    outcome = await attempt(sink, b"Subject: x\r\n\r\n" + b"0123456789\r\n" * 2_000_000)
+    assert outcome.state is D.DEFERRED, "the dot cannot have passed"
+    assert sink.mails == []
+
+
+async def test_a_refusal_half_way_through_the_mail_is_final(sink: SmtpSink) -> None:
+    sink.faults["half"] = "552 5.3.4 too big"
+    outcome = await attempt(sink, b"Subject: x\r\n\r\n" + b"0123456789\r\n" * 2_000_000)
+    assert outcome.state is D.FAILED
+    assert "too big" in outcome.detail
+
+
+async def test_an_address_that_the_relay_cannot_be_told_fails(sink: SmtpSink) -> None:
+    relay = SmtpSettings(host="127.0.0.1", port=sink.port, tls="none")
+    assert (await transfer_.transfer(relay, "", "jürgen@example.org", b"x")).state is D.FAILED
+
+
 async def test_nobody_listens(sink: SmtpSink) -> None:
     relay = SmtpSettings(host="127.0.0.1", port=1, tls="none")
-    assert (await sender_.transfer(relay, "a@x.org", "b@x.org", b"x")).state is D.DEFERRED
+    assert (await transfer_.transfer(relay, "a@x.org", "b@x.org", b"x")).state is D.DEFERRED
 
 
 class TestLedger:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 class SmtpSink:
     """`faults`: verb → what to answer there instead (`451 later`), or `reset`, `silent`.
 
-    Verbs: connect, EHLO, MAIL, RCPT, DATA, dot (after the mail has come, not kept), stored (after it was kept).
+    Verbs: connect, EHLO, MAIL, RCPT, DATA, half (after a first piece of the mail), dot (after the mail has come, not
+    kept), stored (after it was kept).
     """
 
     faults: dict[str, str] = field(default_factory=dict)
@@ -61,6 +62,11 @@ class SmtpSink:
                     await self._answer(writer, "DATA", "354 go on")
                     if "DATA" in self.faults:
                         continue
+                    if "half" in self.faults:
+                        await reader.read(1000)
+                        await self._answer(writer, "half", "")
+                        await reader.read()
+                        return
                     mail = await reader.readuntil(b"\r\n.\r\n")
                     if "dot" in self.faults:
                         await self._answer(writer, "dot", "250 kept")
