@@ -6,7 +6,10 @@ This is the only module that imports Faust, and `_triage_agent` the only place t
 """
 
 import asyncio
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -36,6 +39,8 @@ class FaustHost:
         self._address = address
         self._partitions = partitions
         self._embedded = embedded
+        # Faust makes a folder for tables, which we do not have; by default in the current folder.
+        self._scratch = Path(tempfile.mkdtemp(prefix="switchboard-faust-"))
         self._app: faust.App | None = None
         self._died: asyncio.Future[BaseException] | None = None
         self.healthy = False
@@ -63,6 +68,7 @@ class FaustHost:
             except TimeoutError:
                 log.warning("Faust did not stop in time")
         await self._sink.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     async def failed(self) -> BaseException:
         assert self._died is not None, "start first"
@@ -85,6 +91,7 @@ class FaustHost:
             GROUP,
             broker=f"kafka://{self._address}",
             store="memory://",
+            datadir=str(self._scratch),
             processing_guarantee="at_least_once",
             topic_allow_declare=False,
             topic_disable_leader=True,
