@@ -37,8 +37,9 @@ class Place:
     seq: int
 
 
-def resolve(conn: Connection, contact: Contact) -> Thread:
-    """The conversation that `contact` belongs to."""
+def resolve(conn: Connection, contact: Contact, collided: str | None = None) -> Thread:
+    """The conversation that `contact` belongs to. `collided`: its id, if its native id was taken by other content:
+    then a form or a call must not get into the conversation of whoever had that native id first."""
     address = contact.sender.address
     content = contact.content
     known: str | None = None
@@ -63,7 +64,7 @@ def resolve(conn: Connection, contact: Contact) -> Thread:
                 if candidate in joined and address:
                     return Thread(_canonical(conn, candidate))
             known = _canonical(conn, candidates[0])
-    own = ids.conversation_id(contact.account, _root(contact), _owner(contact))
+    own = ids.conversation_id(contact.account, _root(contact, collided), _owner(contact))
     own = _canonical(conn, own)
     return Thread(own, known if known != own else None)
 
@@ -126,14 +127,14 @@ def _references(content: EmailContent) -> Sequence[str]:
     return list(dict.fromkeys(ref for ref in ordered if ref))
 
 
-def _root(contact: Contact) -> str:
+def _root(contact: Contact, collided: str | None) -> str:
     content = contact.content
     if isinstance(content, EmailContent):
         refs = content.references or content.in_reply_to
         return refs[0] if refs else (content.message_id or contact.native_id)
     if isinstance(content, ChatContent):
         return content.session_id
-    return contact.native_id
+    return collided or contact.native_id
 
 
 def _owner(contact: Contact) -> str:

@@ -72,8 +72,9 @@ def copy_in(conn: Connection, batch: Sequence[Reply], now: datetime) -> int:
     return new
 
 
-def due(conn: Connection, channel: str, now: datetime, limit: int) -> list[Due]:
-    """What may be sent now, oldest first. A reply waits for earlier ones of its conversation and recipient."""
+def due(conn: Connection, channel: str, now: datetime, limit: int, account: str | None = None) -> list[Due]:
+    """What may be sent now (of one account), oldest first. A reply waits for earlier ones of its conversation and
+    recipient."""
     earlier = deliveries.alias()
     query = (
         select(deliveries, replies.c.body)
@@ -94,6 +95,8 @@ def due(conn: Connection, channel: str, now: datetime, limit: int) -> list[Due]:
         .order_by(deliveries.c.due_at, deliveries.c.created_at)
         .limit(limit)
     )
+    if account is not None:
+        query = query.where(deliveries.c.account == account)
     return [
         Due(Reply.model_validate(r.body), r.recipient, DeliveryState(r.state), r.attempt, r.created_at)
         for r in conn.execute(query)

@@ -132,7 +132,7 @@ class Intake:
                 raise RuntimeError(f"acceptance of {interaction_id} is neither new nor a copy")
             return copy
         customer_id = customers.ensure(conn, contact, now)
-        thread = conversations.resolve(conn, contact)
+        thread = conversations.resolve(conn, contact, interaction_id if "id_collision" in flags else None)
         place = conversations.enter(conn, thread, contact, customer_id, now)
         raw = RawPayload(
             media_type=arrival.media_type,

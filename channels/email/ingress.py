@@ -8,12 +8,12 @@ from typing import Any
 import orjson
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from channels.email.parse import parse, unparsed
+from channels.email.parse import unparsed
 from channels.email.settings import EmailSettings
 from channels.port import Context
 from runtime.http.settings import parse_bind
 from runtime.logs import get_logger
-from runtime.workers import WorkerCrashed, WorkerPool, WorkerRaised, WorkersUnavailable, WorkerTimeout
+from runtime.workers import WorkerCrashed, WorkerPool, WorkerRaised, WorkerTimeout
 from schemas import limits
 from schemas.errors import ConfigError, TemporaryError
 from schemas.interaction import Contact
@@ -23,6 +23,11 @@ TARGET = "channels.email.worker:work"
 STOP_TIMEOUT_S = 10.0
 
 log = get_logger(__name__)
+
+
+class _Door(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
+    line_length_limit = 1024 * 1024
+    """Far more than the standard's 1,000: programs that write HTML on one line are many, and their mail is mail."""
 
 
 class SmtpIngress:
@@ -66,7 +71,7 @@ class SmtpIngress:
         await self._parsers.stop()
 
     def _connection(self) -> SMTP:
-        return SMTP(
+        return _Door(
             self,
             data_size_limit=self._context.smtp_ingress.max_bytes,
             enable_SMTPUTF8=True,
@@ -112,6 +117,7 @@ class SmtpIngress:
         return "250 2.0.0 Accepted"
 
     async def _read(self, raw: bytes, account: str, envelope: Envelope, now: datetime) -> Contact:
+        """Raises WorkersUnavailable: no mail is parsed in this process, which nobody could stop."""
         settings = self._accounts[account]
         sender = envelope.mail_from or ""
         job = {
@@ -131,17 +137,6 @@ class SmtpIngress:
             log.warning("a mail could not be parsed", error=str(error), bytes=len(raw))
             why = "it could not be parsed in time" if isinstance(error, WorkerTimeout) else "the parser failed on it"
             return unparsed(raw, why, account=account, received_at=now, envelope_from=sender, queue=settings.queue)
-        except WorkersUnavailable:
-            return parse(
-                raw,
-                account=account,
-                received_at=now,
-                envelope_from=sender,
-                envelope_to=envelope.rcpt_tos,
-                own_addresses=self._own,
-                authserv_id=settings.authserv_id,
-                queue=settings.queue,
-            )
 
     def _account(self, address: str) -> str | None:
         """The account that a recipient belongs to. postmaster must always be reachable (RFC 5321 §4.5.1)."""

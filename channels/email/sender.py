@@ -79,16 +79,15 @@ class EmailSender:
         while not self._stopping:
             self._wake.clear()
             try:
-                due = await self._context.store.database.read(
-                    lambda conn: deliveries.due(conn, "email", self._context.clock.now(), BATCH)
-                )
+                # One look per account: whoever has no relay, or a slow one, must not keep the others waiting.
+                due = [item for account in self._accounts for item in await self._due(account)]
             except TemporaryError as error:
                 log.warning("paused", service=self.name, error=str(error))
                 await asyncio.sleep(1.0)
                 continue
             for item in due:
                 key = (item.reply.id, item.recipient)
-                if key in taken or item.reply.account not in self._accounts:
+                if key in taken:
                     continue
                 taken.add(key)
                 task = self._tasks.spawn(f"email.send {item.reply.id}", self._send(item), forever=False)
@@ -98,6 +97,12 @@ class EmailSender:
                     await self._wake.wait()
             except TimeoutError:
                 continue
+
+    async def _due(self, account: str) -> list[Due]:
+        now = self._context.clock.now()
+        return await self._context.store.database.read(
+            lambda conn: deliveries.due(conn, "email", now, BATCH, account=account)
+        )
 
     async def _send(self, item: Due) -> None:
         settings = self._accounts[item.reply.account]

@@ -22,6 +22,7 @@ from schemas.errors import TemporaryError
 from schemas.interaction import Interaction
 from schemas.limits import FORM_BYTES, FORM_FIELDS
 from schemas.states import InteractionState
+from schemas.text import clean_line
 from store import ledger, replies
 from store.intake import Acceptance, Arrival
 
@@ -94,8 +95,8 @@ def make_router(
         definition, settings = _form(forms, account), accounts[account]
         _check_origin(request, settings, context.public_url)
         values = await _values(request)
-        given = request.headers.get("idempotency-key") or (values.pop("_key", "") if isinstance(values, dict) else "")
-        key = str(given)[:200] or secrets.token_hex(16)
+        given = values.pop("_key", "") if isinstance(values, dict) else ""
+        key = clean_line(str(request.headers.get("idempotency-key") or given)[:200]) or secrets.token_hex(16)
         now = context.clock.now()
         contact = parse_form(values, definition, account=account, key=key, queue=settings.queue, received_at=now)
         if isinstance(contact, Mistakes):

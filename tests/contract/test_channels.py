@@ -79,6 +79,25 @@ class TestEmail(ChannelContract):
 
         assert await asyncio.to_thread(talk) == 552
 
+    async def test_lines_longer_than_the_standard_allows_are_taken(self, door: EmailDoor) -> None:
+        async def talk() -> bytes:
+            reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+            writer.write(b"EHLO x\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<help@shop.example>\r\nDATA\r\n")
+            writer.write(b"From: a@example.org\r\n\r\n" + b"x" * 50_000 + b"\r\n.\r\nQUIT\r\n")
+            answer = await reader.read(100_000)
+            while more := await reader.read(100_000):
+                answer += more
+            writer.close()
+            return answer
+
+        async with asyncio.timeout(10):
+            assert b"250 2.0.0 Accepted" in await talk()
+
+    async def test_no_mail_is_parsed_in_our_own_process(self, door: EmailDoor) -> None:
+        ingress = door.edge.parts["email"].inbound[0]
+        await ingress._parsers.drain()  # type: ignore[attr-defined]
+        assert not await door.send("key", "words"), "the sender has to try again"
+
 
 class ChatDoor:
     name = "chat"
@@ -223,6 +242,23 @@ class TestWebForm(ChannelContract):
                     assert response.status == 404
             async with session.get(f"{door.edge.http.url}/forms/status/{token}") as response:
                 assert (await response.json())["messages"][0]["text"] == "secret words"
+
+    async def test_a_stranger_who_uses_the_same_key_gets_a_conversation_of_their_own(self, door: FormDoor) -> None:
+        key = {"Idempotency-Key": "1"}
+        _, mine = await door.post(json={"message": "secret words"}, headers=key)
+        _, theirs = await door.post(json={"message": "other words"}, headers=key)
+        assert theirs["reference"] != mine["reference"]  # type: ignore[index, call-overload]
+        token = theirs["status_url"].rpartition("/")[2]  # type: ignore[index, call-overload]
+        url = f"{door.edge.http.url}/forms/status/{token}"
+        async with aiohttp.ClientSession() as session, session.get(url) as response:
+            assert [m["text"] for m in (await response.json())["messages"]] == ["other words"]
+
+    async def test_a_key_that_is_no_key_is_as_good_as_none(self, door: FormDoor) -> None:
+        for key in ("\x00", " ", "\u2028", "x" * 5000):
+            status, _ = await door.post(json={"message": f"words {key!r}", "_key": key})
+            assert status == 201
+        status, _ = await door.post(json={"message": "more words", "_key": {"a": ["list"]}})
+        assert status == 201
 
     async def test_what_a_customer_writes_is_never_markup_on_our_pages(self, door: FormDoor) -> None:
         _, body = await door.post(json={"message": "<img src=x onerror=alert(1)>"})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from channels.email import sender as sender_
 from channels.email import transfer as transfer_
 from channels.email.settings import SmtpSettings
 from schemas.reply import Reply
@@ -115,7 +116,8 @@ class TestLedger:
     async def site(self, tmp_path: Path, sink: SmtpSink) -> AsyncIterator[Edge]:
         smtp = {"host": "127.0.0.1", "port": sink.port, "tls": "none"}
         account = {"address": "help@shop.example", "smtp": smtp}
-        async with edge(tmp_path, {"email": {"support": account}}) as found:
+        mute = {"address": "mute@shop.example"}
+        async with edge(tmp_path, {"email": {"support": account, "mute": mute}}) as found:
             yield found
 
     async def request(self, site: Edge, **more: object) -> Reply:
@@ -169,3 +171,11 @@ class TestLedger:
         broken = recipient.model_copy(update={"address": "not an address"})
         row = await self.settled(site, await self.request(site, id="bad", recipient=broken), D.FAILED)
         assert "could not be made" in row.detail
+
+    async def test_an_account_without_a_relay_keeps_nobody_waiting(
+        self, site: Edge, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sender_, "BATCH", 2)
+        for n in range(3):
+            await self.request(site, id=f"mute-{n}", account="mute", conversation_id=f"mute-{n}")
+        await self.settled(site, await self.request(site), D.SENT)
