@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from channels.phone_log.parse import BadRow, GoodRow, parse_rows
@@ -10,7 +11,7 @@ from channels.phone_log.settings import PhoneLogSettings
 from channels.port import Context
 from runtime.logs import get_logger
 from runtime.tasks import TaskOwner
-from schemas.errors import TemporaryError
+from schemas.errors import SwitchboardError, TemporaryError
 from store.intake import Arrival
 
 POLL_S = 0.5
@@ -20,6 +21,10 @@ TOGETHER = 50
 log = get_logger(__name__)
 
 
+class FileTooLarge(SwitchboardError):
+    """More in one file than is read at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Imported:
     """What became of a file's rows."""
@@ -27,6 +32,8 @@ class Imported:
     accepted: int = 0
     copies: int = 0
     set_aside: int = 0
+    first: str = ""
+    """Why the first row that was set aside is no call."""
 
 
 class DropFolder:
@@ -85,26 +92,37 @@ class DropFolder:
                 self._sizes[path] = size
                 continue
             self._sizes.pop(path)
+            try:
+                await self._take(path, folder, account, settings)
+            except OSError as error:  # this file only: the others do not wait for it
+                log.warning("a call log has to wait", file=path.name, error=str(error))
+
+    async def _take(self, path: Path, folder: Path, account: str, settings: PhoneLogSettings) -> None:
+        try:
             found = await import_file(path, account, settings, self._context)
-            path.rename(_free(folder / "done" / path.name))
-            log.info("call log taken in", file=path.name, accepted=found.accepted, set_aside=found.set_aside)
+        except FileTooLarge as error:
+            await self._context.store.intake.refused("phone_log", account, "file too large")
+            (folder / "refused").mkdir(exist_ok=True)
+            path.rename(_free(folder / "refused" / path.name))
+            log.error("call log refused", file=path.name, error=str(error))
+            return
+        path.rename(_free(folder / "done" / path.name))
+        log.info("call log taken in", file=path.name, accepted=found.accepted, set_aside=found.set_aside)
 
 
 async def import_file(path: Path, account: str, settings: PhoneLogSettings, context: Context) -> Imported:
-    """Take in every row. What is no call is set aside with its bytes. Raises StoreUnavailable: then try again, copies
-    are recognised."""
+    """Take in every row. What is no call is set aside with its bytes. Raises FileTooLarge; StoreUnavailable: then
+    try again, copies are recognised."""
     now = context.clock.now()
     data = await asyncio.to_thread(_read, path)
     accepted = copies = aside = 0
-    rows = list(
-        parse_rows(
-            data,
-            account=account,
-            region=settings.default_region,
-            delimiter=settings.delimiter,
-            queue=settings.queue,
-            now=now,
-        )
+    rows = parse_rows(
+        data,
+        account=account,
+        region=settings.default_region,
+        delimiter=settings.delimiter,
+        queue=settings.queue,
+        now=now,
     )
 
     async def one(row: GoodRow | BadRow) -> str:
@@ -117,19 +135,20 @@ async def import_file(path: Path, account: str, settings: PhoneLogSettings, cont
         arrival = Arrival(contact=row.contact, raw=row.raw, media_type="text/csv")
         return "copy" if (await context.store.intake.accept(arrival, now)).copy else "accepted"
 
-    for start in range(0, len(rows), TOGETHER):
-        for outcome in await asyncio.gather(*(one(row) for row in rows[start : start + TOGETHER])):
+    while some := await asyncio.to_thread(list, islice(rows, TOGETHER)):
+        for outcome in await asyncio.gather(*map(one, some)):
             accepted += outcome == "accepted"
             copies += outcome == "copy"
             aside += outcome == "aside"
-    return Imported(accepted, copies, aside)
+    bad = next((row for row in rows if isinstance(row, BadRow)), None)
+    return Imported(accepted, copies, aside, f"line {bad.line}: {bad.detail}" if bad else "")
 
 
 def _read(path: Path) -> bytes:
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise OSError(f"{path.name} is larger than {MAX_BYTES} bytes: split it")
+        raise FileTooLarge(f"{path.name} is larger than {MAX_BYTES} bytes", hint="split it")
     return data
 
 

@@ -6,6 +6,7 @@ Columns: call_id, started_at (ISO 8601), caller, callee, direction, disposition,
 
 import csv
 import hashlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,9 @@ from schemas.text import clean_line, clean_text
 
 COLUMNS = ("call_id", "started_at", "caller", "callee", "direction", "disposition", "duration_s", "notes")
 REQUIRED = ("started_at", "caller")
+_BOM, _QUOTE = b"\xef\xbb\xbf", b'"'
+_RESCANS = 100
+"""So many quotes that are never closed cost a second look each; a file with more is hostile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,39 +45,66 @@ class GoodRow:
 def parse_rows(
     data: bytes, *, account: str, region: str, delimiter: str, queue: str | None, now: datetime
 ) -> Iterator[GoodRow | BadRow]:
-    """Every row of a file, in order. Never raises. A call that has not happened yet is believed to be now."""
+    """Every row of a file, in order; every byte that is not blank is in one of them. Never raises. A call that has
+    not happened yet is believed to be now."""
     header: list[str] | None = None
-    for number, raw in enumerate(_records(data), start=1):
-        if number > limits.CSV_ROWS:
-            yield BadRow(number, raw, f"more than {limits.CSV_ROWS} rows in one file")
-            return
+    start, count = 0, 0
+    for line, record in _records(data, ord(delimiter)):
+        start += len(record)
+        raw = record.rstrip(b"\r\n")
         if not raw.strip():
             continue
+        count += 1
+        if count > limits.CSV_ROWS:
+            rest = data[len(data) - len(data.removeprefix(_BOM)) + start - len(record) :]
+            yield BadRow(line, rest, f"more than {limits.CSV_ROWS} rows in one file: what follows was not read")
+            return
         cells = _cells(raw, delimiter)
-        if isinstance(cells, str):
-            yield BadRow(number, raw, cells)
-        elif header is None:
-            header = [clean_line(cell).lower() for cell in cells]
-            if missing := [name for name in REQUIRED if name not in header]:
-                yield BadRow(number, raw, f"the first line must name the columns; missing: {', '.join(missing)}")
+        if header is None:
+            names = [clean_line(cell).lower() for cell in cells] if isinstance(cells, list) else []
+            if missing := [name for name in REQUIRED if name not in names]:
+                why = f"the first line must name the columns; missing: {', '.join(missing)}"
+                yield BadRow(line, data, f"{cells}; {why}" if isinstance(cells, str) else why)
                 return
+            header = names
+        elif isinstance(cells, str):
+            yield BadRow(line, raw, cells)
         else:
-            yield _row(number, raw, dict(zip(header, cells, strict=False)), account, region, queue, now)
+            flags = ("partial",) if len(cells) > len(header) else ()
+            yield _row(line, raw, dict(zip(header, cells, strict=False)), flags, account, region, queue, now)
 
 
-def _records(data: bytes) -> Iterator[bytes]:
-    """Lines, where a quoted field may span several. An unclosed quote ends at the row limit, not the file's end."""
-    if data.startswith(b"\xef\xbb\xbf"):
-        data = data[3:]
-    pending = b""
-    for line in data.splitlines(keepends=True):
-        pending += line
-        if pending.count(b'"') % 2 and len(pending) <= limits.CSV_ROW_BYTES:
-            continue
-        yield pending.rstrip(b"\r\n")
-        pending = b""
-    if pending:
-        yield pending.rstrip(b"\r\n")
+def _records(data: bytes, delimiter: int) -> Iterator[tuple[int, bytes]]:
+    """(line number, record with its line end). A quoted field may span lines; one that is never closed spoils only
+    the line where it begins."""
+    lines = data.removeprefix(_BOM).splitlines(keepends=True)
+    at = rescans = 0
+    while at < len(lines):
+        end, size, quoted = at, 0, False
+        while end == at or (quoted and end < len(lines) and size <= limits.CSV_ROW_BYTES):
+            quoted = _quoted_after(lines[end], delimiter, quoted)
+            size += len(lines[end])
+            end += 1
+        if quoted and end > at + 1 and rescans < _RESCANS:
+            rescans += 1
+            end = at + 1
+        yield at + 1, b"".join(lines[at:end])
+        at = end
+
+
+def _quoted_after(line: bytes, delimiter: int, quoted: bool) -> bool:
+    """Whether a quoted field is still open at the line's end. A quote inside an unquoted field is a character."""
+    if _QUOTE not in line:
+        return quoted
+    begins, closed = not quoted, False
+    for byte in line:
+        if byte == 0x22:
+            # The quote after a closing one is the second of a pair, which stands for a quote within the field.
+            quoted, closed = (False, True) if quoted else (begins or closed, False)
+            begins = False
+        else:
+            begins, closed = not quoted and byte == delimiter, False
+    return quoted
 
 
 def _cells(raw: bytes, delimiter: str) -> list[str] | str:
@@ -86,14 +117,21 @@ def _cells(raw: bytes, delimiter: str) -> list[str] | str:
     if "\x00" in text:
         return "contains a NUL"
     try:
-        rows = list(csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True))
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
     except csv.Error as error:
         return f"not CSV: {error}"
     return rows[0] if len(rows) == 1 else f"one row expected, {len(rows)} found"
 
 
 def _row(
-    line: int, raw: bytes, cells: dict[str, str], account: str, region: str, queue: str | None, now: datetime
+    line: int,
+    raw: bytes,
+    cells: dict[str, str],
+    flags: tuple[str, ...],
+    account: str,
+    region: str,
+    queue: str | None,
+    now: datetime,
 ) -> GoodRow | BadRow:
     values = {name: clean_text(cells.get(name) or "").strip() for name in COLUMNS}
     try:
@@ -117,6 +155,7 @@ def _row(
             subject=clean_line(f"Call {values['disposition']}".strip())[:200],
             text=values["notes"][: limits.TEXT_CHARS],
             language=language_of(values["notes"]),
+            flags=flags,
             content=PhoneLogContent(
                 call_id=values["call_id"],
                 caller=caller,

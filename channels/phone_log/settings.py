@@ -1,5 +1,7 @@
 """One telephone system's call log."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from schemas.base import Config
@@ -10,5 +12,5 @@ class PhoneLogSettings(Config):
     """Where the telephone system puts CSV files (relative to the configuration). Done ones move to done/."""
     default_region: str = Field(default="US", pattern=r"^[A-Z]{2}$")
     """The country of numbers that are written without one."""
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    delimiter: Literal[",", ";", "|", "\t"] = ","
     queue: str | None = None

@@ -321,3 +321,22 @@ class TestPhoneLog(ChannelContract):
         total = (await door.edge.balance()).total
         assert total.accepted == 3
         assert total.states == {"received": 1, "dead_letter": 2}
+
+    async def test_a_file_that_is_too_large_is_put_aside_and_keeps_no_other_waiting(
+        self, door: PhoneDoor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("channels.phone_log.folder.MAX_BYTES", 1000)
+        (door.folder / "0.csv").write_bytes(b"x" * 2000)
+        assert await door.send("key", "after it by name")
+        assert (door.folder / "refused" / "0.csv").read_bytes() == b"x" * 2000
+        total = (await door.edge.balance()).total
+        assert (total.accepted, total.refused) == (1, 1)
+
+    async def test_a_file_that_is_read_again_after_a_crash_gives_copies(self, door: PhoneDoor) -> None:
+        rows = "".join(f"k{n},2026-03-04T10:00:00Z,+4930901820\n" for n in range(5))
+        head, broken = "call_id,started_at,caller\n", "k9,never,+4930901820\n"
+        assert await door._drop((head + "".join(rows.splitlines(keepends=True)[:3]) + broken).encode(), 8.0)
+        assert await door._drop((head + rows + broken).encode(), 8.0)
+        total = (await door.edge.balance()).total
+        assert (total.accepted, total.states) == (6, {"received": 5, "dead_letter": 1})
+        assert total.copies >= 3
