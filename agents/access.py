@@ -17,7 +17,7 @@ def token_check(store: Store) -> TokenCheck:
         agent = await store.database.read(lambda conn: agents.by_token(conn, token))
         if agent is None:
             return None
-        return Principal("agent", agent.name, {"agent": agent})
+        return Principal("agent", agent.name, {"agent": agent, "queues": agent.queues})
 
     return check
 

@@ -14,6 +14,7 @@ from agents.view import view
 from runtime.http.problem import Problem
 from schemas.errors import StateConflict
 from schemas.reply import Reply
+from schemas.states import WorkItemState
 from schemas.work_item import WorkItem
 from store import desk, work_items
 from store.agents import Agent
@@ -37,6 +38,10 @@ def make_router(context: Context) -> APIRouter:
         until = now + settings.lease
 
         def work(conn: Connection) -> WorkItem | None:
+            if item_id is not None:
+                known = work_items.get(conn, item_id)
+                if known.state is WorkItemState.ASSIGNED and known.agent == agent.name:
+                    return known  # asked again, after the response was lost
             if len(work_items.of_agent(conn, agent.name)) >= settings.max_items:
                 raise Problem(409, f"You hold {settings.max_items} work items already.", code="too-many-items")
             return work_items.claim(

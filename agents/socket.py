@@ -9,10 +9,10 @@ from starlette.websockets import WebSocket
 
 from agents import access
 from agents.port import Context
-from runtime.http.auth import accept_websocket
+from runtime.http.auth import Principal, accept_websocket
 from runtime.http.feed import serve_feed
 from schemas.codec import Invalid, loads_strict
-from schemas.errors import SwitchboardError, TemporaryError
+from schemas.errors import SwitchboardError
 from store import work_items
 from store.agents import Agent
 
@@ -29,19 +29,25 @@ def make_router(context: Context) -> APIRouter:
         principal = await accept_websocket(socket, check)
         if principal is None:
             return
-        agent = access.agent_of(principal)
 
-        async def frame() -> dict[str, Any]:
-            return await database.read(lambda conn: _line(conn, agent))
+        async def frame(principal: Principal) -> dict[str, Any]:
+            return await database.read(lambda conn: _line(conn, access.agent_of(principal)))
 
-        async def receive(text: str) -> None:
+        async def receive(principal: Principal, text: str) -> None:
             value = loads_strict(text.encode(), limit=4096)
             if isinstance(value, Invalid) or not isinstance(value, dict):
                 await socket.send_json({"type": "error", "detail": "expected a JSON object"})
             elif value.get("type") == "heartbeat":
-                await _renew(context, agent)
+                await _renew(context, access.agent_of(principal))
 
-        await serve_feed(socket, frame, subscribe=database.on_commit, unsubscribe=database.off_commit, receive=receive)
+        await serve_feed(
+            socket,
+            principal,
+            frame,
+            subscribe=database.on_commit,
+            unsubscribe=database.off_commit,
+            receive=receive,
+        )
 
     return router
 
@@ -55,8 +61,7 @@ async def _renew(context: Context, agent: Agent) -> None:
             with contextlib.suppress(SwitchboardError):
                 work_items.renew(conn, item.id, agent.name, item.epoch, until)
 
-    with contextlib.suppress(TemporaryError):  # the next heartbeat does it
-        await context.store.database.write(work)
+    await context.store.database.write(work)
 
 
 def _line(conn: Connection, agent: Agent) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from agents.models import Answer, Item, Message
-from schemas.decision import Decision
 from schemas.work_item import WorkItem
 from store import decisions, deliveries, ledger, replies
 from store.tables import conversations
@@ -12,10 +11,11 @@ from store.tables import conversations
 
 def view(conn: Connection, item: WorkItem) -> Item:
     messages = []
-    for standing, interaction in ledger.of_conversation(conn, item.conversation_id):
+    found = ledger.of_conversation(conn, item.conversation_id)
+    made = decisions.latest(conn, [interaction.id for _, interaction in found if interaction is not None])
+    for standing, interaction in found:
         if interaction is None:
             continue
-        made = decisions.of_interaction(conn, interaction.id)
         messages.append(
             Message(
                 id=interaction.id,
@@ -29,7 +29,7 @@ def view(conn: Connection, item: WorkItem) -> Item:
                 state=standing.state.value,
                 flags=interaction.flags,
                 attachments=tuple(a.name or a.media_type for a in interaction.attachments),
-                why=tuple(why(made[-1][0], made[-1][1])) if made else (),
+                why=tuple(decisions.in_words(*made[interaction.id])) if interaction.id in made else (),
             )
         )
     states = {
@@ -55,20 +55,3 @@ def view(conn: Connection, item: WorkItem) -> Item:
         linked_to=linked,
         highest_seq=max((m.seq for m in messages), default=0),
     )
-
-
-def why(decision: Decision, refused: str) -> list[str]:
-    """A decision in a few words: the tier, the target, what fired, what was withheld."""
-    lines = [f"{decision.tier} — {decision.tier_why}"]
-    if decision.target_why:
-        lines.append(f"answer within {decision.target_why}")
-    fired = [rule.name for rule in decision.rules if rule.result == "fired"]
-    if fired:
-        lines.append("rules that fired: " + ", ".join(fired))
-    if decision.answer is not None and not refused:
-        kind = "answered" if decision.answer.final else "acknowledged"
-        lines.append(f"{kind} by rule {decision.answer.rule}")
-    if refused:
-        lines.append(f"no automatic answer: {refused}")
-    lines += [f"problem: {error}" for error in decision.errors]
-    return lines

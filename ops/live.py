@@ -1,5 +1,6 @@
 """What the live page shows: the ledger's sum, and the latest interactions with their decisions' reasons."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -10,9 +11,10 @@ from starlette.websockets import WebSocket
 from ops.port import Context
 from runtime.http.auth import Principal, accept_websocket, require
 from runtime.http.feed import serve_feed
+from schemas.decision import Decision
 from schemas.states import InteractionState
-from store import ledger
-from store.tables import decisions, interactions
+from store import decisions, ledger
+from store.tables import interactions, work_items
 
 STATES = tuple(state.value for state in InteractionState)
 RECENT = 30
@@ -31,25 +33,31 @@ def build(context: Context) -> list[APIRouter]:
 
     @router.get("/recent", summary="The latest interactions, each with what was decided and why")
     async def recent_(
-        _: Annotated[Principal, Depends(signed_in)], limit: Annotated[int, Query(ge=1, le=200)] = RECENT
+        principal: Annotated[Principal, Depends(signed_in)], limit: Annotated[int, Query(ge=1, le=200)] = RECENT
     ) -> list[dict[str, Any]]:
-        return await database.read(lambda conn: recent(conn, limit))
+        return await database.read(lambda conn: recent(conn, limit, _queues(principal)))
 
     @router.websocket("/ws")
     async def events(socket: WebSocket) -> None:
-        if await accept_websocket(socket, context.check) is None:
+        principal = await accept_websocket(socket, context.check)
+        if principal is None:
             return
 
-        async def frame() -> dict[str, Any]:
-            return await database.read(_frame)
+        async def frame(principal: Principal) -> dict[str, Any]:
+            return await database.read(lambda conn: _frame(conn, _queues(principal)))
 
-        await serve_feed(socket, frame, subscribe=database.on_commit, unsubscribe=database.off_commit)
+        await serve_feed(socket, principal, frame, subscribe=database.on_commit, unsubscribe=database.off_commit)
 
     return [router]
 
 
-def _frame(conn: Connection) -> dict[str, Any]:
-    return {"type": "live", "ledger": balance_json(ledger.balance(conn)), "recent": recent(conn, RECENT)}
+def _queues(principal: Principal) -> tuple[str, ...]:
+    """The queues that the caller may look into; () = all."""
+    return tuple(principal.claims.get("queues", ()))
+
+
+def _frame(conn: Connection, queues: Sequence[str]) -> dict[str, Any]:
+    return {"type": "live", "ledger": balance_json(ledger.balance(conn)), "recent": recent(conn, RECENT, queues)}
 
 
 def balance_json(balance: ledger.Balance) -> dict[str, Any]:
@@ -71,37 +79,21 @@ def _line(line: ledger.ChannelBalance) -> dict[str, Any]:
     }
 
 
-def recent(conn: Connection, limit: int) -> list[dict[str, Any]]:
-    """The latest first."""
-    query = (
-        select(
-            interactions.c.id,
-            interactions.c.state,
-            interactions.c.reason,
-            interactions.c.body,
-            decisions.c.body.label("decision"),
-            decisions.c.refused,
-        )
-        .outerjoin(decisions, decisions.c.interaction_id == interactions.c.id)
-        .where(interactions.c.body.is_not(None))
-        .order_by(interactions.c.accepted_at.desc())
-        .limit(limit)
+def recent(conn: Connection, limit: int, queues: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The latest first. With `queues`, only what has come to one of them: nobody sees more here than at the desk."""
+    query = select(interactions.c.id, interactions.c.state, interactions.c.reason, interactions.c.body).where(
+        interactions.c.body.is_not(None)
     )
-    return [_row(row) for row in conn.execute(query)]
+    if queues:
+        theirs = select(work_items.c.conversation_id).where(work_items.c.queue.in_(queues))
+        query = query.where(interactions.c.conversation_id.in_(theirs))
+    rows = conn.execute(query.order_by(interactions.c.accepted_at.desc()).limit(limit)).all()
+    made = decisions.latest(conn, [row.id for row in rows])
+    return [_row(row, *made.get(row.id, (None, ""))) for row in rows]
 
 
-def _row(row: Any) -> dict[str, Any]:
-    body, decision = row.body, row.decision or {}
-    fired = [rule["name"] for rule in decision.get("rules", []) if rule["result"] == "fired"]
-    why = [decision["tier_why"]] if decision.get("tier_why") else []
-    if fired:
-        why.append("rules: " + ", ".join(fired))
-    if row.refused:
-        why.append(f"no automatic answer: {row.refused}")
-    elif decision.get("answer"):
-        why.append(
-            ("answered" if decision["answer"]["final"] else "acknowledged") + f" by rule {decision['answer']['rule']}"
-        )
+def _row(row: Any, decision: Decision | None, refused: str) -> dict[str, Any]:
+    body = row.body
     return {
         "id": row.id,
         "reference": body["reference"],
@@ -113,10 +105,10 @@ def _row(row: Any) -> dict[str, Any]:
         "at": body["accepted_at"],
         "state": row.state,
         "reason": row.reason,
-        "tier": decision.get("tier"),
-        "deadline": decision.get("deadline"),
-        "queue": decision.get("queue"),
-        "why": why,
+        "tier": decision.tier if decision else None,
+        "deadline": decision.deadline.isoformat() if decision else None,
+        "queue": decision.queue if decision else None,
+        "why": decisions.in_words(decision, refused) if decision else [],
     }
 
 

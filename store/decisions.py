@@ -1,5 +1,6 @@
 """Decisions, as applied; and the memory of machine-made answers that their caps are checked against."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
@@ -32,6 +33,35 @@ def of_interaction(conn: Connection, interaction_id: str) -> list[tuple[Decision
         .order_by(decisions.c.decided_at)
     )
     return [(Decision.model_validate(r.body), r.refused) for r in rows]
+
+
+def in_words(decision: Decision, refused: str = "") -> list[str]:
+    """Why it was decided so, for people: tier, promise, what fired, what was answered or withheld."""
+    lines = [f"{decision.tier}: {decision.tier_why}"]
+    if decision.target_why:
+        lines.append(f"answer within {decision.target_why}")
+    fired = [rule.name for rule in decision.rules if rule.result == "fired"]
+    refused = refused or decision.refused
+    if decision.answer is not None:
+        fired = [name for name in fired if name != decision.answer.rule]
+        if not refused:
+            kind = "answered" if decision.answer.final else "acknowledged"
+            lines.append(f"{kind} by rule {decision.answer.rule}")
+    if fired:
+        lines.append(("rule " if len(fired) == 1 else "rules ") + ", ".join(fired))
+    if refused:
+        lines.append(f"no automatic answer: {refused}")
+    return lines + [f"problem: {error}" for error in decision.errors]
+
+
+def latest(conn: Connection, interaction_ids: Sequence[str]) -> dict[str, tuple[Decision, str]]:
+    """Interaction id → (the decision of its last decided round, why its answer was refused or "")."""
+    rows = conn.execute(
+        select(decisions.c.interaction_id, decisions.c.body, decisions.c.refused)
+        .where(decisions.c.interaction_id.in_(interaction_ids))
+        .order_by(decisions.c.decided_at)
+    )
+    return {r.interaction_id: (Decision.model_validate(r.body), r.refused) for r in rows}
 
 
 def note_answer(conn: Connection, conversation_id: str, rule: str, address: str, domain: str, at: datetime) -> bool:

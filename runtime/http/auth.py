@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -26,6 +26,8 @@ class Principal:
     kind: str
     id: str
     claims: dict[str, Any] = field(default_factory=dict)
+    again: "Callable[[], Awaitable[Principal | None]] | None" = field(default=None, repr=False, compare=False)
+    """Of a socket, which outlives a request: check once more; None when the token is no longer valid."""
 
 
 TokenCheck = Callable[[str], Awaitable[Principal | None]]
@@ -80,9 +82,11 @@ async def accept_websocket(socket: WebSocket, check: TokenCheck, *, timeout_s: f
     except TemporaryError:
         await socket.close(TRY_AGAIN_LATER)
         return None
-    if principal is None:
+    if principal is None or token is None:
         await socket.close(POLICY_VIOLATION, "a valid token is needed")
-    return principal
+        return None
+    valid = token
+    return replace(principal, again=lambda: _checked(check, valid))
 
 
 def _token_of(text: str) -> str | None:

@@ -26,8 +26,8 @@ from store import agents, policies, work_items
 from store.blobs import Blobs
 from store.database import Database
 from store.store import Store
-from switchboard import Conflict, LeaseLost, NewerMessages, QueueConsumer, Unauthorized, WorkItem
-from switchboard.client import BadRequest
+from switchboard import Conflict, LeaseLost, NewerMessages, QueueConsumer, Unauthorized, Unreachable, WorkItem
+from switchboard.client import consumer
 from tests.contract.test_applier import House
 from tests.kit.contacts import NOW, call, chat
 from tests.kit.policies import example_policy
@@ -251,7 +251,7 @@ async def test_run_releases_what_a_handler_fails_on(site: Site) -> None:
     async def handle(item: WorkItem) -> None:
         seen.append(item.id)
         if len(seen) == 1:
-            raise BadRequest("a handler's own trouble")
+            raise ValueError("a handler's own trouble")
         await item.complete("Second time lucky.")
 
     async with QueueConsumer(site.url, site.tokens["ada"]) as queue:
@@ -262,6 +262,82 @@ async def test_run_releases_what_a_handler_fails_on(site: Site) -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     assert len(seen) == 2
+
+
+async def test_who_tries_again_by_hand_gives_one_answer(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    (interaction,) = await site.queued(chat("help me please"))
+    async with QueueConsumer(site.url, site.tokens["ada"]) as queue:
+        item = await queue.next()
+        assert item is not None
+        real = queue.call
+
+        async def lost(method: str, path: str, body: dict[str, object] | None = None) -> object:
+            await real(method, path, body)
+            raise Unreachable("the response was lost")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(queue, "call", lost)
+            with pytest.raises(Unreachable):
+                await item.reply("Only once.")
+        await item.reply("Only once.")
+        await item.reply("Only once.")  # meant this time: the one before has succeeded
+    assert [r.text for r in await site.house.replies(interaction) if not r.automatic] == ["Only once."] * 2
+
+
+async def test_accepting_and_releasing_again_after_a_lost_response_is_no_error(site: Site) -> None:
+    (interaction,) = await site.queued(chat("help me please"))
+    wanted = (await site.item(interaction)).id
+    async with QueueConsumer(site.url, site.tokens["ada"]) as queue:
+        one, two = await queue.accept(wanted), await queue.accept(wanted)
+        assert one.epoch == two.epoch == 1
+        await one.release()
+        await one.release()
+    assert (await site.item(interaction)).state == "queued"
+
+
+async def test_what_is_held_when_the_consumer_closes_is_given_back(site: Site) -> None:
+    (interaction,) = await site.queued(chat("help me please"))
+    async with QueueConsumer(site.url, site.tokens["ada"]) as queue:
+        async for _ in queue:
+            break
+        assert (await site.item(interaction)).state == "assigned"
+    assert (await site.item(interaction)).state == "queued"
+
+
+async def test_a_waiting_consumer_is_told_of_work(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer, "LONG_POLL_S", 3600.0)
+    async with QueueConsumer(site.url, site.tokens["ada"]) as queue:
+        waiting = asyncio.ensure_future(anext(aiter(queue)))
+        async with asyncio.timeout(5):
+            while not queue._watching:
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(1.2)  # the last question from before it was told: from now on it only listens
+        assert not waiting.done()
+        await site.queued(chat("help me please"))
+        async with asyncio.timeout(3):
+            assert (await waiting).reference == "SB-1001"
+
+
+@pytest.mark.parametrize("path", ["/api/desk/ws", "/api/ops/ws"])
+async def test_an_open_socket_ends_when_its_agent_is_disabled(site: Site, path: str) -> None:
+    async with site.http("ada") as session, session.ws_connect(path) as socket:
+        await socket.receive_json(timeout=5)
+        await site.house.database.write(lambda c: agents.disable(c, "ada", NOW))
+        await site.queued(chat("not for their eyes any more"))
+        frame = await socket.receive(timeout=5)
+        assert frame.type is aiohttp.WSMsgType.CLOSE
+        assert socket.close_code == 1008
+
+
+async def test_the_control_room_shows_an_agent_no_more_than_the_desk(site: Site) -> None:
+    await site.queued(chat("help me please"))
+    async with site.http("cleo") as session:
+        async with session.get("/api/ops/recent") as response:
+            assert await response.json() == []
+        async with session.ws_connect("/api/ops/ws") as socket:
+            frame = await socket.receive_json(timeout=5)
+    assert frame["recent"] == []
+    assert frame["ledger"]["total"]["accepted"] == 1, "counts are for everybody"
 
 
 async def test_a_wrong_token_says_what_to_do(site: Site) -> None:
