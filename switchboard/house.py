@@ -247,13 +247,13 @@ class Late:
 
 def refuse_impossible(configuration: Configuration, roles: Collection[str], *, whole: bool) -> None:
     """Raises ConfigError for combinations that would lose something."""
+    if unknown := sorted(set(roles) - set(ROLES)):
+        raise ConfigError([f"unknown roles: {', '.join(unknown)}"], hint=f"there are {', '.join(ROLES)}")
     problems = []
     settings = configuration.settings
     if not whole and settings.store.url.startswith("sqlite"):
         problems.append("store.url: roles as separate processes need PostgreSQL; SQLite has one writing process")
     if not whole and settings.kafka.kind == "embedded":
         problems.append("kafka.brokers: roles as separate processes need a Kafka cluster, not the embedded broker")
-    if unknown := sorted(set(roles) - set(ROLES)):
-        problems.append(f"unknown roles: {', '.join(unknown)} (there are {', '.join(ROLES)})")
     if problems:
         raise ConfigError(problems)

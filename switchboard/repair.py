@@ -71,6 +71,10 @@ async def discard(base: Base, letter_id: str) -> None:
 
 
 def _again(conn: Connection, out: Outbox, interaction_id: str, frm: InteractionState, now: datetime) -> int:
+    standing = ledger.standings(conn, [interaction_id]).get(interaction_id)
+    if standing is not None and standing.state is not frm:
+        hint = "switchboard dead-letters replay" if standing.state is InteractionState.DEAD_LETTER else ""
+        raise StateConflict(f"interaction {interaction_id} is {standing.state}, not {frm}", hint=hint)
     interaction = ledger.load(conn, [interaction_id]).get(interaction_id)
     if interaction is None:
         raise NotFound(f"no interaction {interaction_id!r}", hint="switchboard interactions list")

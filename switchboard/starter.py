@@ -21,7 +21,8 @@ def write_starter(folder: Path) -> list[Path]:
     files = [path for path in sorted(source.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
     targets = [folder / path.relative_to(source) for path in files]
     if taken := [str(target) for target in targets if target.exists()]:
-        raise ConfigError([f"{path} exists already" for path in taken], hint="choose an empty folder")
+        more = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
+        raise ConfigError([f"{taken[0]} exists already{more}"], hint="choose an empty folder")
     for path, target in zip(files, targets, strict=True):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)

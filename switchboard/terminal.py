@@ -19,6 +19,7 @@ HELP = (
 async def work(url: str, token: str) -> None:
     """Until the agent quits or the input ends. What is open then is given back."""
     console = Console()
+    console.print(f"Asking {url} …")
     async with QueueConsumer(url, token) as queue:
         console.print(f"Signed in as [b]{queue.name}[/]. Waiting for work …")
         while True:
@@ -38,10 +39,10 @@ async def _one(console: Console, item: WorkItem) -> bool:
     _show(console, item)
     while True:
         console.print(HELP)
-        command = (await _line("> ")).lower()
+        command = await _line("> ")
         try:
-            match command:
-                case "q" | "":
+            match command.lower() if command is not None else "q":
+                case "q":
                     await item.release()
                     console.print("Given back.")
                     return False
@@ -54,11 +55,18 @@ async def _one(console: Console, item: WorkItem) -> bool:
                     return True
                 case "c":
                     text = await _line("Your answer: ") if item.channel != "phone_log" else None
-                    await item.complete(text or None)
+                    if not text and item.channel != "phone_log":
+                        console.print("No answer was given. [b]s[/] completes without one.")
+                        continue
+                    await item.complete(text)
                     console.print("[green]Sent and completed.[/]" if text else "[green]Completed.[/]")
                     return True
                 case "r":
-                    await item.reply(await _line("Your answer: "))
+                    text = await _line("Your answer: ")
+                    if not text:
+                        console.print("No answer was given.")
+                        continue
+                    await item.reply(text)
                     console.print("[green]Sent.[/]")
                     await item.refresh()
                     _show(console, item)
@@ -72,8 +80,9 @@ async def _one(console: Console, item: WorkItem) -> bool:
 
 def _show(console: Console, item: WorkItem) -> None:
     left = item.deadline - datetime.now(UTC)
-    minutes = int(left.total_seconds() // 60)
-    due = f"due in {minutes} min" if minutes >= 0 else f"overdue by {-minutes} min"
+    hours, minutes = divmod(int(abs(left).total_seconds() // 60), 60)
+    span = f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    due = f"due in {span}" if left.total_seconds() >= 0 else f"overdue by {span}"
     body = Text()
     for message in item.messages:
         body.append(f"{message.sender_name or message.sender or 'customer'} ", "bold cyan")
@@ -87,10 +96,10 @@ def _show(console: Console, item: WorkItem) -> None:
     console.print(Panel(body, title=f"{item.reference} · {item.channel} · {item.tier} · {due}", title_align="left"))
 
 
-async def _line(prompt: str) -> str:
-    """A line from the keyboard, without holding up the heartbeat. "" at the end of the input."""
+async def _line(prompt: str) -> str | None:
+    """A line from the keyboard, without holding up the heartbeat. None at the end of the input."""
     if sys.stdin.isatty():
         sys.stdout.write(prompt)
         sys.stdout.flush()
     line: str = await asyncio.to_thread(sys.stdin.readline)
-    return line.strip()
+    return line.strip() if line else None

@@ -17,14 +17,15 @@ def lines_of(conn: Connection, identity: str) -> list[dict[str, Any]]:
     Raises NotFound.
     """
     rows = []
-    for interaction_id, conversation_id in _targets(conn, identity):
+    for interaction_id, conversation_id in targets(conn, identity):
         for entry in history.of_interaction(conn, interaction_id, conversation_id):
             words = " · ".join(f"{key} {value}" for key, value in (entry.detail or {}).items())
             rows.append(_row(entry.at, entry.event, f"by {entry.actor} {words}".strip(), interaction_id))
         for decision, refused in decisions.of_interaction(conn, interaction_id):
-            text = "; ".join(describe(decision)) + (f"; answer refused: {refused}" if refused else "")
+            lines = [line for line in describe(decision) if "did not fire" not in line]
+            text = "\n".join([*lines, *([f"answer refused: {refused}"] if refused else [])])
             rows.append(_row(decision.decided_at, "decision", text, interaction_id, decision=decision.id))
-    conversation_ids = {conversation for _, conversation in _targets(conn, identity)}
+    conversation_ids = {conversation for _, conversation in targets(conn, identity)}
     for conversation_id in conversation_ids:
         for reply in replies.of_conversation(conn, conversation_id):
             text = f"{reply.author.kind} {reply.author.name}: {reply.text[:160]!r}"
@@ -45,7 +46,8 @@ def _row(at: Any, event: str, text: str, interaction_id: str | None, **more: str
     return {"at": at, "event": event, "text": text, "interaction_id": interaction_id, **more}
 
 
-def _targets(conn: Connection, identity: str) -> list[tuple[str, str]]:
+def targets(conn: Connection, identity: str) -> list[tuple[str, str]]:
+    """(interaction, conversation) for an interaction's id or a reference such as SB-1042. Raises NotFound."""
     standing = ledger.standings(conn, [identity]).get(identity)
     if standing is not None:
         return [(standing.id, standing.conversation_id)]

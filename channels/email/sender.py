@@ -38,9 +38,7 @@ class EmailSender:
         self._wake = asyncio.Event()
         self._stopping = False
         self._room: dict[str, asyncio.Semaphore] = {}
-        self._sent = context.metrics.counter(
-            "switchboard_email_attempts_total", "Attempts to send a mail.", ["account", "state"]
-        )
+        self._sent = context.metrics.counter("email_attempts_total", "Attempts to send a mail.", ["account", "state"])
 
     async def start(self) -> None:
         """Attempts that an earlier process left open have an unknown outcome; then the loop begins."""

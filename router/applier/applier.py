@@ -42,9 +42,7 @@ class Applier:
         self._out = out
         self._policies = policies
         self._clock = clock
-        self._applied = metrics.counter(
-            "switchboard_applied_total", "Events applied to the store.", ["event", "outcome"]
-        )
+        self._applied = metrics.counter("applied_total", "Events applied to the store.", ["event", "outcome"])
 
     async def handle(self, batch: Batch) -> None:
         events = [self._event(record) for record in batch]

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from schemas.errors import ConfigError, NotFound, StateConflict, SwitchboardError, is_temporary
+from switchboard.client import SwitchboardClientError
 
 OK, FINDINGS, USAGE, UNREACHABLE, NOT_FOUND = range(5)
 
@@ -36,5 +37,11 @@ def shown() -> Iterator[None]:
         if error.hint:
             console.print(f"  [dim]{escape(error.hint)}[/]", soft_wrap=True)
         sys.exit(status_of(error))
+    except SwitchboardClientError as error:
+        console = Console(stderr=True)
+        console.print(f"[red]✗[/] {escape(str(error))}", soft_wrap=True)
+        if error.hint:
+            console.print(f"  [dim]{escape(error.hint)}[/]", soft_wrap=True)
+        sys.exit(UNREACHABLE if error.temporary else USAGE)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -41,7 +41,7 @@ def list_(
             for standing, received, channel, interaction in rows
         ]
 
-    columns = ["id", "reference", "received", "channel", "state", "reason", "from", "subject"]
+    columns = ["id", "reference", "channel", "state", "reason", "from", "subject"]
     show(asyncio.run(work()), title="Interactions", columns=columns, json=json)
 
 

@@ -19,8 +19,8 @@ err = Console(stderr=True)
 
 
 def out() -> Console:
-    """The console for data. Made when needed, so that it sees the terminal as it is."""
-    return Console(soft_wrap=not sys.stdout.isatty())
+    """The console for data. Made when needed, so that it sees the terminal as it is; wide where there is none."""
+    return Console() if sys.stdout.isatty() else Console(width=220, soft_wrap=True)
 
 
 def emit(rows: Iterable[Mapping[str, Any]]) -> None:
@@ -31,7 +31,8 @@ def emit(rows: Iterable[Mapping[str, Any]]) -> None:
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     made = Table(title=title, title_justify="left", header_style="bold", show_edge=False, pad_edge=False)
     for column in columns:
-        made.add_column(column, overflow="fold")
+        # What people copy stays in one piece.
+        made.add_column(column, overflow="fold", no_wrap=column in ("id", "reference", "channel", "state"))
     for row in rows:
         made.add_row(*(escape(_text(cell)) for cell in row))
     out().print(made)
@@ -70,6 +71,8 @@ def _plain(value: Any) -> Any:
 def _text(value: Any) -> str:
     if isinstance(value, datetime):
         return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value))
     return "" if value is None else str(value)

@@ -14,10 +14,11 @@ from rules.policy import Policy, compile_policy
 from schemas.decision import Decision, Facts
 from schemas.errors import ConfigError, NotFound
 from schemas.interaction import Contact, Interaction
-from store import decisions, ledger
+from store import decisions
 from switchboard.base import opened
 from switchboard.cli.app import configuration, quiet_logs
 from switchboard.cli.output import Json, emit, err, out
+from switchboard.trace import targets
 
 group = typer.Typer(help="Rules, templates, priorities: the policy.", no_args_is_help=True)
 
@@ -41,7 +42,9 @@ def check(json: Json = False) -> None:
 
 @group.command()
 def explain(
-    identity: Annotated[str | None, typer.Argument(metavar="ID", help="An accepted interaction.")] = None,
+    identity: Annotated[
+        str | None, typer.Argument(metavar="ID|REFERENCE", help="An accepted interaction, or SB-1042.")
+    ] = None,
     file: Annotated[
         list[Path] | None, typer.Option("--file", "-f", help="A mail, or an interaction as JSON; folders work.")
     ] = None,
@@ -65,13 +68,13 @@ def explain(
 
 async def _recorded(identity: str) -> list[tuple[str, Decision, str]]:
     async with opened(configuration(), read_only=True) as base:
-        made = await base.database.read(lambda conn: decisions.of_interaction(conn, identity))
-        known = await base.database.read(lambda conn: ledger.standings(conn, [identity]))
-    if identity not in known:
-        raise NotFound(f"no interaction {identity!r}", hint="switchboard interactions list")
+        found = await base.database.read(lambda conn: targets(conn, identity))
+        made = await base.database.read(
+            lambda conn: [each for interaction, _ in found for each in decisions.of_interaction(conn, interaction)]
+        )
     if not made:
-        raise NotFound(f"interaction {identity} is {known[identity].state}: there is no decision yet")
-    return [(f"{identity} (round {decision.round})", decision, refused) for decision, refused in made]
+        raise NotFound(f"{identity}: there is no decision yet")
+    return [(f"{d.interaction_id} (round {d.round})", d, refused) for d, refused in made]
 
 
 def _files(paths: list[Path]) -> list[Path]:

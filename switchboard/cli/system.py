@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from runtime.lifecycle import stop_on_signals
 from schemas.errors import ConfigError
@@ -186,6 +187,8 @@ def trace(identity: Annotated[str, typer.Argument(metavar="ID|REFERENCE")], json
     for row in rows:
         passed = row["at"] - start  # type: ignore[operator]
         assert isinstance(passed, timedelta)
-        out().print(
-            f"[dim]+{passed.total_seconds():8.3f} s[/]  [bold]{row['event']}[/]  {row['text']}", highlight=False
-        )
+        stamp = f"[dim]+{passed.total_seconds():8.3f} s[/]  [bold]{row['event']}[/]"
+        first, *more = str(row["text"]).split("\n")
+        out().print(f"{stamp}  {escape(first)}", highlight=False)
+        for line in more:
+            out().print(f"{'':14}{escape(line)}", highlight=False)

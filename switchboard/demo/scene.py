@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from rich.box import SIMPLE
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -24,8 +25,10 @@ COLOURS = {
 
 
 def ledger_table(balance: Balance) -> Table:
-    table = Table(title="The ledger: accepted = the sum of the states", title_justify="left", expand=True)
-    table.add_column("channel")
+    table = Table(
+        title="The ledger: accepted = the sum of the states", title_justify="left", padding=(0, 0), box=SIMPLE
+    )
+    table.add_column("channel", no_wrap=True)
     table.add_column("accepted", justify="right", style="bold")
     table.add_column("")
     for state in STATES:

@@ -109,8 +109,11 @@ async def _perform(
                             break
                         await asyncio.sleep(0.15)
             status = await _verdict(console, house, town, due, people, served, news, time.monotonic() - begun)
-            console.print(f"\nPages: [link={stage.http}]{stage.http}[/] (live page)", end="")
-            console.print(f" · {stage.http}/chat/website · {stage.http}/forms/contact")
+            if keep:
+                console.print(f"\nLive page: {stage.http}   chat: {stage.http}/chat/website", end="   ")
+                console.print(f"form: {stage.http}/forms/contact")
+            else:
+                console.print("\nPages: a live one at http://127.0.0.1:8080, while it runs: make demo ARGS=--keep")
             if svg is not None:
                 svg.parent.mkdir(parents=True, exist_ok=True)
                 drawn = console.export_svg(title="make demo")
@@ -221,9 +224,15 @@ async def _verdict(
     if not problems:
         console.print(
             f"[green]✓[/] {total.accepted} accepted = {sum(total.states.values())} accounted for,"
-            f" {total.copies} copies;"
+            f" {total.copies} {'copy' if total.copies == 1 else 'copies'};"
             f" {len(due)} of {len(due)} customers read their answer by their own channel, nobody twice;"
             f" {seconds:.0f} s."
+        )
+        calls = sum(c.channel == "phone_log" for c in people)
+        console.print(
+            f"  Not due a written answer: {calls} callers (called back), {len(people) - len(due) - calls} senders of"
+            " spam, a bounce and an out-of-office note.",
+            highlight=False,
         )
     return 1 if problems else 0
 

@@ -1,12 +1,14 @@
 """The live page in headless Chromium: the whole story by keyboard, in a narrow window, without an error."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, WebSocketRoute, async_playwright, expect
 
+from store import ledger
 from tests.conftest import need
 from tests.kit.town import Running, running
 
@@ -61,6 +63,17 @@ async def tab_to(page: Page, name: str, limit: int = 60) -> None:
     raise AssertionError(f"no Tab leads to {name!r}")
 
 
+async def sign_in(page: Page, town: Running) -> None:
+    await page.get_by_label("Your token").fill(town.token)
+    await page.get_by_role("button", name="Sign in").click()
+
+
+async def accepted(town: Running, count: int) -> None:
+    async with asyncio.timeout(10):
+        while (await town.database.read(ledger.balance)).total.accepted < count:
+            await asyncio.sleep(0.02)
+
+
 async def test_a_question_is_answered_by_an_agent_with_the_keyboard_alone(browser: Browser, town: Running) -> None:
     page, wrong = await opened(browser, town.stage.http)
     await tab_to(page, "Write as the customer")
@@ -96,8 +109,7 @@ async def test_a_question_that_needs_nobody_is_answered_at_once_and_says_why(bro
     await page.get_by_role("button", name="Send").click()
     chat = page.get_by_role("log", name="The customer's chat")
     await expect(chat.get_by_text("Automatic answer")).to_be_visible(timeout=20_000)
-    await page.get_by_label("Your token").fill(town.token)
-    await page.get_by_role("button", name="Sign in").click()
+    await sign_in(page, town)
     await expect(page.get_by_text("answered by rule")).to_be_visible(timeout=10_000)
     assert wrong == []
 
@@ -107,20 +119,80 @@ async def test_newer_messages_stop_the_answer_and_show_themselves(browser: Brows
     customer = page.get_by_label("Write as the customer")
     await customer.fill("I need help with my order")
     await customer.press("Enter")
-    await page.get_by_label("Your token").fill(town.token)
-    await page.get_by_role("button", name="Sign in").click()
+    await sign_in(page, town)
     await expect(page.get_by_role("heading", name="Waiting for an agent (1)")).to_be_visible(timeout=20_000)
     await page.get_by_role("button", name="Take the next").click()
     await page.get_by_label("Your answer").fill("Here you are.")
-    # The customer's second message arrives while the answer is on the way to the server.
-    await page.route("**/complete", lambda route: route.continue_())
-    await customer.fill("Wait, it is about another order")
-    await customer.press("Enter")
+
+    async def meanwhile(route: Route) -> None:
+        """The customer's second message is accepted while the answer is on its way to the server."""
+        await customer.fill("Wait, it is about another order")
+        await customer.press("Enter")
+        await expect(page.get_by_role("log", name="The customer's chat").get_by_text("another order")).to_be_visible()
+        await accepted(town, 2)
+        await route.continue_()
+
+    await page.route("**/complete", meanwhile, times=1)
     await page.get_by_role("button", name="Send and complete").click()
-    await expect(page.get_by_role("region", name="Conversation").get_by_text("another order")).to_be_visible(
-        timeout=15_000
-    )
+    await expect(page.get_by_text("Not sent: the customer has written again")).to_be_visible(timeout=15_000)
+    conversation = page.get_by_role("region", name="Conversation")
+    await expect(conversation.get_by_text("another order")).to_be_visible()
     assert (await page.get_by_label("Your answer").input_value()) == "Here you are."
+    await page.get_by_role("button", name="Send and complete").click()
+    await expect(page.get_by_text("Sent. It goes back")).to_be_visible()
+    await expect(page.get_by_role("button", name="Take the next")).to_be_focused()
+
+
+async def test_sending_again_after_a_lost_response_gives_one_answer(browser: Browser, town: Running) -> None:
+    page, _ = await opened(browser, town.stage.http)
+    await page.get_by_label("Write as the customer").fill("I need help with my order")
+    await page.get_by_label("Write as the customer").press("Enter")
+    await sign_in(page, town)
+    await expect(page.get_by_role("heading", name="Waiting for an agent (1)")).to_be_visible(timeout=20_000)
+    await page.get_by_role("button", name="Take the next").click()
+    await page.get_by_label("Your answer").fill("Here you are.")
+
+    async def lose(route: Route) -> None:
+        await route.fetch()
+        await route.abort()
+
+    await page.route("**/reply", lose, times=1)
+    keep = page.get_by_role("button", name="Send and keep")
+    await keep.click()
+    await expect(page.locator(".notice")).to_be_visible()
+    await keep.click()
+    await expect(page.get_by_label("Your answer")).to_have_value("")
+    await expect(page.get_by_role("log", name="The customer's chat").get_by_text("Here you are.")).to_have_count(1)
+    assert await page.get_by_role("region", name="Conversation").get_by_text("Here you are.").count() == 1
+
+
+async def test_a_lost_connection_is_made_again_and_shows_nothing_twice(browser: Browser, town: Running) -> None:
+    page, _ = await opened(browser, town.stage.http)
+    sockets: list[WebSocketRoute] = []
+
+    async def through(route: WebSocketRoute) -> None:
+        sockets.append(route)
+        route.connect_to_server()
+
+    await page.route_web_socket("**/ws", through)
+    await page.reload()
+    await page.get_by_label("Write as the customer").fill("What are your opening hours?")
+    await page.get_by_label("Write as the customer").press("Enter")
+    chat = page.get_by_role("log", name="The customer's chat")
+    await expect(chat.get_by_text("Automatic answer")).to_be_visible(timeout=20_000)
+    await sign_in(page, town)
+    await expect(page.get_by_text("✓ balanced")).to_be_visible()
+    before = await chat.get_by_role("listitem").count()
+    for socket in list(sockets):
+        await socket.close(code=1012)
+    async with asyncio.timeout(10):
+        while len(sockets) < 6:  # the chat, the desk and the control room, each twice
+            await asyncio.sleep(0.05)
+    await page.get_by_label("Write as the customer").fill("Thank you!")
+    await page.get_by_label("Write as the customer").press("Enter")
+    await expect(page.locator(".sum")).to_contain_text("2 accepted", timeout=15_000)
+    assert await chat.get_by_text("What are your opening hours?").count() == 1
+    assert await chat.get_by_role("listitem").count() >= before + 1
 
 
 @pytest.mark.parametrize("path", ["/", "/chat/website", "/forms/contact"])

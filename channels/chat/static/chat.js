@@ -29,7 +29,7 @@ export class Chat extends EventTarget {
   }
 
   send(text) {
-    const message = { type: "message", id: crypto.randomUUID(), text };
+    const message = { type: "message", id: newId(), text };
     this.outbox.set(message.id, message);
     this.emit("message", { id: message.id, text, state: "sending", at: new Date().toISOString() });
     this.transmit(message);
@@ -86,6 +86,11 @@ export class Chat extends EventTarget {
   emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
+}
+
+// crypto.randomUUID is there on https and localhost only.
+export function newId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 export function chatUrl(account) {

@@ -1,8 +1,9 @@
 // The live page: a customer on the left, triage in the middle, an agent on the right, the ledger on top.
 import { html, render, useEffect, useRef, useState } from "/static/vendor/htm-preact.js";
-import { Chat, chatUrl } from "/chat-static/chat.js";
+import { Chat, chatUrl, newId } from "/chat-static/chat.js";
 
 const STATES = ["received", "queued", "answering", "answered", "held", "closed", "dead_letter"];
+const OPEN = ["queued", "answering"];
 const CHANNELS = { email: "Email", chat: "Chat", web_form: "Web form", phone_log: "Phone" };
 const words = (state) => state.replace("_", " ");
 const TOKEN = "switchboard-token";
@@ -26,8 +27,9 @@ async function call(token, method, path, body) {
 function useFeed(path, token, onFrame, onRefused) {
   useEffect(() => {
     if (!token) return undefined;
-    let closed = false, socket, wait = 500, beat;
+    let closed = false, socket, wait = 500, beat, again;
     const open = () => {
+      clearInterval(beat);
       socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`);
       socket.onopen = () => {
         socket.send(JSON.stringify({ type: "auth", token }));
@@ -38,12 +40,12 @@ function useFeed(path, token, onFrame, onRefused) {
         clearInterval(beat);
         if (closed) return;
         if (event.code === 1008) { onRefused(); return; }
-        setTimeout(open, wait);
+        again = setTimeout(open, wait);
         wait = Math.min(wait * 2, 8000);
       };
     };
     open();
-    return () => { closed = true; clearInterval(beat); socket.close(); };
+    return () => { closed = true; clearTimeout(again); clearInterval(beat); socket.close(); };
   }, [token]);
 }
 
@@ -101,11 +103,16 @@ function Customer() {
   const chat = useRef(null), log = useRef(null);
   useEffect(() => {
     const c = (chat.current = new Chat(chatUrl("website"), "switchboard-live-chat"));
-    const add = (line) => setLines((old) => (old.some((l) => l.id === line.id) ? old : [...old, line]));
+    const add = (line) => setLines((old) => (old.some((l) => l.id === line.id || l.alias === line.id) ? old : [...old, line]));
     c.addEventListener("status", (e) => setStatus(e.detail.text));
     c.addEventListener("message", (e) => add({ id: e.detail.id, mine: true, who: "You", text: e.detail.text }));
     c.addEventListener("reply", (e) => add({ id: e.detail.id, who: e.detail.author.name || "Automatic answer", text: e.detail.text }));
-    c.addEventListener("accepted", (e) => setStatus(`accepted · your reference is ${e.detail.reference}`));
+    c.addEventListener("accepted", (e) => {
+      // From now on the history, which a new connection begins with, knows the message by its number.
+      const alias = `seq-${e.detail.seq}`;
+      setLines((old) => old.filter((l) => l.id !== alias).map((l) => (l.id === e.detail.id ? { ...l, alias } : l)));
+      setStatus(`accepted · your reference is ${e.detail.reference}`);
+    });
     c.addEventListener("problem", (e) => setStatus(e.detail.detail));
     c.open();
     return () => c.close();
@@ -151,7 +158,7 @@ function Triage({ waiting, recent, now }) {
       ${recent.map((r) => html`<li key=${r.id}><${Icon} channel=${r.channel} />
         <span class="text"><b>${r.from || "somebody"}</b> <span dir="auto">${r.text}</span></span><${Tier} tier=${r.tier} />
         <span class="why soft"><span class="state"><span class=${`dot ${r.state}`}></span>${words(r.state)}</span>
-          ${r.queue ? ` → ${r.queue}` : ""}${r.reason ? ` (${r.reason})` : ""}${r.why.length ? ` · ${r.why.join(" · ")}` : ""}</span></li>`)}
+          ${r.queue && OPEN.includes(r.state) ? ` → ${r.queue}` : ""}${r.reason ? ` (${r.reason})` : ""}${r.why.length ? ` · ${r.why.join(" · ")}` : ""}</span></li>`)}
     </ol></div>
   </section>`;
 }
@@ -163,8 +170,16 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
   const [text, setText] = useState("");
   const [notice, setNotice] = useState("");
   const [busy, setBusy] = useState(false);
-  const reply = useRef(null), conversation = useRef(null);
+  const reply = useRef(null), conversation = useRef(null), first = useRef(null);
+  const sending = useRef({ text: "", key: "" });
   const path = (verb) => `/work-items/${encodeURIComponent(open.item.id)}${verb}`;
+
+  // One key per answer until the server has said yes: sending again after a lost response never makes two.
+  const keyFor = (words) => {
+    if (sending.current.text !== words) sending.current = { text: words, key: newId() };
+    return sending.current.key;
+  };
+  const sent = () => { sending.current = { text: "", key: "" }; setText(""); };
 
   const doing = async (work) => {
     setBusy(true);
@@ -186,31 +201,40 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
     const item = await call(token, "POST", id ? `/work-items/${encodeURIComponent(id)}/accept` : "/work-items/next");
     if (!item) { setNotice("Nobody waits."); return; }
     setOpen(item);
-    setText("");
+    sent();
     setTimeout(() => reply.current && reply.current.focus(), 50);
   });
   const show = (id) => doing(async () => setOpen(await call(token, "GET", `/work-items/${encodeURIComponent(id)}`)));
   const finish = (words, disposition = "no_answer_needed") => doing(async () => {
     const body = { epoch: open.item.epoch, answers_through: open.highest_seq, disposition };
-    await call(token, "POST", path("/complete"), words ? { ...body, text: words, key: crypto.randomUUID() } : body);
+    await call(token, "POST", path("/complete"), words ? { ...body, text: words, key: keyFor(words) } : body);
     setOpen(null);
-    setText("");
+    sent();
+    setTimeout(() => first.current && first.current.focus(), 50);
     setNotice(words ? "Sent. It goes back by the customer's own channel." : "Completed.");
   });
   const send = () => doing(async () => {
-    await call(token, "POST", path("/reply"), { epoch: open.item.epoch, answers_through: open.highest_seq, text, key: crypto.randomUUID() });
-    setText("");
+    await call(token, "POST", path("/reply"), { epoch: open.item.epoch, answers_through: open.highest_seq, text, key: keyFor(text) });
+    sent();
     setOpen(await call(token, "GET", path("")));
   });
   const back = () => doing(async () => {
     await call(token, "POST", path("/release"), { epoch: open.item.epoch });
     setOpen(null);
+    setTimeout(() => first.current && first.current.focus(), 50);
     setNotice("Given back, at its old place in line.");
   });
 
   // What changed for an item that is open here: read it again, so that new messages show up at once.
   const held = open && mine.find((item) => item.id === open.item.id);
-  useEffect(() => { if (held && held.version !== open.item.version) show(held.id); }, [held && held.version]);
+  const changed = held && held.version !== open.item.version ? held.version : 0;
+  useEffect(() => {
+    if (!changed) return;
+    call(token, "GET", path("")).then((fresh) => {
+      setOpen((old) => (old && old.item.id === fresh.item.id ? fresh : old));
+      if (fresh.highest_seq > open.highest_seq) setNotice("The customer has written again.");
+    }, () => {});  // the next change, or sending, finds out
+  }, [changed]);
   useEffect(() => { if (conversation.current) conversation.current.scrollTop = conversation.current.scrollHeight; }, [open]);
   useEffect(() => {
     const keys = (event) => {
@@ -234,7 +258,7 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
       <p class="soft">${me ? html`signed in as <b>${me.name}</b> · <button class="quiet" onClick=${signOut}>Sign out</button>` : "the desk"}</p></header>
     ${!me && html`<${SignIn} signIn=${signIn} />`}
     ${me && html`
-      <div class="row"><button class="primary" disabled=${busy} onClick=${() => take()}>Take the next (${waiting.length}) <kbd aria-hidden="true">n</kbd></button>
+      <div class="row"><button class="primary" ref=${first} disabled=${busy} onClick=${() => take()}>Take the next (${waiting.length}) <kbd aria-hidden="true">n</kbd></button>
         ${others.map((item) => html`<button key=${item.id} onClick=${() => show(item.id)}>${item.reference}</button>`)}</div>
       <p role="status" class=${notice ? "notice" : ""}>${notice}</p>
       ${!open && html`<p class="empty">Take the next work item: the most urgent promise comes first.</p>`}
@@ -317,7 +341,7 @@ function App() {
       <${Triage} waiting=${line.waiting} recent=${live.recent} now=${now} />
       <${Desk} token=${token} me=${me} mine=${line.mine} waiting=${line.waiting} now=${now} signIn=${signIn} signOut=${signOut} />
     </main>
-    <footer><button onClick=${() => help.current.showModal()}>Keys <kbd>?</kbd></button> ·
+    <footer><button onClick=${() => help.current.showModal()}>Keys <kbd>?</kbd></button>${" · "}
       <a href="/forms/contact">contact form</a> · <a href="/chat/website">chat page</a> · <a href="/openapi.json">API</a></footer>
     <dialog ref=${help} aria-labelledby="help-title"><h2 id="help-title">Keys</h2><dl>
       <dt><kbd>n</kbd></dt><dd>take the next work item</dd><dt><kbd>r</kbd></dt><dd>go to the answer</dd>
