@@ -9,14 +9,17 @@ from typing import Any
 
 import aiohttp
 import pytest
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
 
 from bus.records import Record
 from channels.senders import SenderIntake
 from schemas.codec import encode
-from schemas.interaction import Sender
+from schemas.interaction import ChatContent, Interaction, Sender
 from schemas.reply import Author, Reply
 from schemas.states import DeliveryState
 from store import dead_letters, deliveries, replies
+from store.tables import interactions
 from tests.kit.edge import Edge, edge
 from tests.kit.events import examples
 
@@ -38,6 +41,14 @@ async def request(site: Edge, **more: Any) -> Reply:
 
 async def take_in(site: Edge, *records: Record) -> None:
     await SenderIntake(site.context.store, site.context.clock).handle(list(records))
+
+
+async def newest(site: Edge) -> Interaction:
+    def work(conn: Connection) -> Interaction:
+        body = conn.scalar(select(interactions.c.body).order_by(interactions.c.accepted_at.desc()))
+        return Interaction.model_validate(body)
+
+    return await site.database.read(work)
 
 
 async def state(site: Edge, reply: Reply) -> DeliveryState:
@@ -97,14 +108,15 @@ class TestChat:
         await socket.send_json({"type": "message", "id": "1", "text": "hello?"})
         accepted = await socket.receive_json(timeout=5)
         assert accepted["type"] == "accepted"
-        _, newest = (await site.database.read(self._newest)) or (None, None)
+        asked = await newest(site)
+        assert isinstance(asked.content, ChatContent)
         made = await request(
             site,
             channel="chat",
             account="website",
-            conversation_id=newest.conversation_id,
-            recipient=newest.sender,
-            session_id=newest.content.session_id,
+            conversation_id=asked.conversation_id,
+            recipient=asked.sender,
+            session_id=asked.content.session_id,
             author=Author(kind="agent", name="Ada"),
             text="yes",
             automatic=False,
@@ -112,16 +124,6 @@ class TestChat:
         )
         await take_in(site, record(made, 1))
         return made
-
-    @staticmethod
-    def _newest(conn: Any) -> Any:
-        from sqlalchemy import select
-
-        from store import ledger
-        from store.tables import interactions
-
-        found = conn.scalar(select(interactions.c.conversation_id).order_by(interactions.c.accepted_at.desc()))
-        return ledger.of_conversation(conn, found)[-1]
 
     async def test_a_reply_is_sent_when_the_visitors_program_says_so(self, site: Edge) -> None:
         async with self.socket(site) as (socket, _):
@@ -173,7 +175,7 @@ class TestForm:
                 site,
                 channel="web_form",
                 account="contact",
-                conversation_id=(await site.database.read(TestChat._newest))[1].conversation_id,
+                conversation_id=(await newest(site)).conversation_id,
                 recipient=Sender(kind="anonymous"),
                 text="an answer <b>",
             )
