@@ -36,7 +36,7 @@ def automatic_reason(
     if "x-loop" in fields or "x-autoreply" in fields or "x-autorespond" in fields:
         return "marked as an automatic response"
     local = sender.lower().partition("@")[0]
-    if local in _MACHINES or local.startswith("owner-") or local.endswith("-request"):
+    if local.partition("+")[0] in _MACHINES or local.startswith("owner-") or local.endswith("-request"):
         return f"sent by {local}@"
     if sender.lower() in {address.lower() for address in own_addresses}:
         return "from one of our own addresses"

@@ -7,7 +7,7 @@ from email.header import decode_header
 from charset_normalizer import from_bytes
 from inscriptis import get_text
 
-_TAG = re.compile(rb"<[^>]{0,2000}>")
+_TAG = re.compile(rb"<[^<>]{0,2000}>")
 HTML_BYTES = 512 * 1024
 HTML_TAGS = 20_000
 _GUESS_FROM = 200

@@ -5,12 +5,16 @@ import contextlib
 import io
 import smtplib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
 import aiosmtplib
 import pytest
+from sqlalchemy import select
 
+from schemas import limits
+from store.tables import interactions
 from tests.contract.channel_contract import ChannelContract
 from tests.kit.edge import Edge, edge
 
@@ -97,6 +101,22 @@ class TestEmail(ChannelContract):
         ingress = door.edge.parts["email"].inbound[0]
         await ingress._parsers.drain()  # type: ignore[attr-defined]
         assert not await door.send("key", "words"), "the sender has to try again"
+
+
+@pytest.mark.parametrize("fate", ["hang", "crash", "fail"])
+async def test_a_mail_that_the_parser_does_not_survive_is_accepted_for_a_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fate: str
+) -> None:
+    monkeypatch.setattr("channels.email.ingress.TARGET", f"tests.kit.parsers:{fate}")
+    monkeypatch.setattr(limits, "PARSE_TIMEOUT", timedelta(seconds=0.5))
+    async with edge(tmp_path, {"email": {"help": {"address": "help@shop.example"}}}) as found:
+        door = EmailDoor(found)
+        assert await door.send("one", "POISON")
+        assert await door.send("two", "friendly words")
+        assert (await found.balance()).total.states == {"received": 2}
+        kept = await found.database.read(lambda conn: conn.execute(select(interactions.c.body)).scalars().all())
+        assert sorted(body["flags"] for body in kept) == [[], ["unparsed"]]
+        assert all(body["sender"]["address"] == "ann@example.org" for body in kept)
 
 
 class ChatDoor:

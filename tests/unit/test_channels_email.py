@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import time
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from itertools import pairwise
@@ -72,6 +73,12 @@ class TestParse:
     def test_html_alone_becomes_text(self) -> None:
         raw = BASE + b"Content-Type: text/html\r\n\r\n<style>x{}</style><p>Hello <b>you</b></p><script>evil()</script>"
         assert read(raw).text == "Hello you"
+
+    def test_html_that_is_too_much_for_the_converter_costs_little_time(self) -> None:
+        raw = BASE + b"Content-Type: text/html\r\n\r\n" + b"<" * 500_000 + b"<b>words</b>" * 10_000
+        before = time.perf_counter()
+        assert read(raw).flags == ("partial",)
+        assert time.perf_counter() - before < 1.0
 
     def test_the_plain_part_wins_and_files_are_listed(self) -> None:
         mail = EmailMessage()
@@ -170,7 +177,13 @@ class TestAutomatic:
     def test_by_its_envelope_its_type_or_its_sender(self) -> None:
         assert self.reason([], envelope_from="")
         assert self.reason([], content_type="multipart/report")
-        for sender in ("MAILER-DAEMON@x.org", "no-reply@x.org", "owner-list@x.org", "list-request@x.org"):
+        for sender in (
+            "MAILER-DAEMON@x.org",
+            "no-reply@x.org",
+            "owner-list@x.org",
+            "list-request@x.org",
+            "bounces+7@x.org",
+        ):
             assert self.reason([], sender=sender)
         assert self.reason([], sender="help@shop.example", own_addresses=["Help@shop.example"])
 
