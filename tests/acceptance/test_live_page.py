@@ -163,7 +163,7 @@ async def test_sending_again_after_a_lost_response_gives_one_answer(browser: Bro
     await keep.click()
     await expect(page.get_by_label("Your answer")).to_have_value("")
     await expect(page.get_by_role("log", name="The customer's chat").get_by_text("Here you are.")).to_have_count(1)
-    assert await page.get_by_role("region", name="Conversation").get_by_text("Here you are.").count() == 1
+    await expect(page.get_by_role("region", name="Conversation").get_by_text("Here you are.")).to_have_count(1)
 
 
 async def test_a_lost_connection_is_made_again_and_shows_nothing_twice(browser: Browser, town: Running) -> None:
