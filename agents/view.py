@@ -22,7 +22,7 @@ def view(conn: Connection, item: WorkItem) -> Item:
                 seq=interaction.seq,
                 at=interaction.received_at,
                 sender=interaction.sender.address,
-                sender_name=interaction.sender.name,
+                sender_name=interaction.sender.name or ("visitor" if interaction.sender.kind == "session" else ""),
                 verdict=interaction.sender.verdict,
                 subject=interaction.subject,
                 text=interaction.text,

@@ -38,8 +38,9 @@ def of_interaction(conn: Connection, interaction_id: str) -> list[tuple[Decision
 def in_words(decision: Decision, refused: str = "") -> list[str]:
     """Why it was decided so, for people: tier, promise, what fired, what was answered or withheld."""
     lines = [f"{decision.tier}: {decision.tier_why}"]
-    if decision.target_why:
-        lines.append(f"answer within {decision.target_why}")
+    target, _, cause = decision.target_why.partition(": ")
+    if target:  # the channel's ordinary promise for the tier needs no explanation
+        lines.append(f"answer within {target}" + ("" if cause.endswith(f", {decision.tier}") else f" ({cause})"))
     fired = [rule.name for rule in decision.rules if rule.result == "fired"]
     refused = refused or decision.refused
     if decision.answer is not None:
