@@ -166,6 +166,10 @@ async def _ours(call: Awaitable[T]) -> T:
         raise Problem(409, str(error), code="newer-messages", hint=error.hint, messages=messages) from None
     except work_items.LeaseLost as error:
         raise Problem(409, str(error), code="lease-lost", hint=error.hint) from None
+    except desk.NoSuchSeq as error:
+        raise Problem(409, str(error), code="no-such-seq", hint=error.hint) from None
+    except desk.KeyReused as error:
+        raise Problem(409, str(error), code="key-reused", hint=error.hint) from None
     except desk.NoSuchAnswer as error:
         raise Problem(409, str(error), code="no-written-answer", hint=error.hint) from None
     except StateConflict as error:

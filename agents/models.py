@@ -1,11 +1,27 @@
 """What the desk's API takes and gives."""
 
-from pydantic import Field
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
 
 from schemas.base import Instant, Model
 from schemas.reply import Reply
+from schemas.text import Line as TextLine
+from schemas.text import clean_text
 from schemas.work_item import WorkItem
 from store.desk import Disposition
+
+MAX_INT = 2**53 - 1
+"""What JSON numbers carry everywhere, and what a database column takes."""
+
+
+def _words(value: Any) -> Any:
+    return clean_text(value).strip() if isinstance(value, str) else value
+
+
+Words = Annotated[str, BeforeValidator(_words)]
+"""What goes to a customer: cleaned, and more than blanks."""
+Key = TextLine
 
 
 class Me(Model):
@@ -66,20 +82,20 @@ class Line(Model):
 class Hold(Model):
     """Proof of ownership: the epoch under which the item was accepted."""
 
-    epoch: int = Field(ge=0)
+    epoch: int = Field(ge=0, le=MAX_INT)
 
 
 class ReplyRequest(Hold):
-    key: str = Field(min_length=8, max_length=100, description="Made by the client: the same key gives one reply.")
-    text: str = Field(min_length=1, max_length=64_000)
-    answers_through: int = Field(ge=0, description="The highest seq that the agent has seen.")
+    key: Key = Field(min_length=8, max_length=100, description="Made by the client: the same key gives one reply.")
+    text: Words = Field(min_length=1, max_length=64_000)
+    answers_through: int = Field(ge=0, le=MAX_INT, description="The highest seq that the agent has seen.")
 
 
 class CompleteRequest(Hold):
-    answers_through: int = Field(ge=0)
+    answers_through: int = Field(ge=0, le=MAX_INT)
     disposition: Disposition = "no_answer_needed"
-    key: str | None = Field(default=None, min_length=8, max_length=100)
-    text: str | None = Field(default=None, min_length=1, max_length=64_000)
+    key: Key | None = Field(default=None, min_length=8, max_length=100)
+    text: Words | None = Field(default=None, min_length=1, max_length=64_000)
 
 
 class Completed(Model):

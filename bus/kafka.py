@@ -219,6 +219,6 @@ def _record(message: Any) -> Record:
         message.offset,
         message.key,
         message.value,
-        tuple(message.headers),
+        tuple((name, value or b"") for name, value in message.headers),  # Kafka allows null
         message.timestamp,
     )

@@ -31,6 +31,14 @@ class NewerMessages(StateConflict):
         self.messages = list(messages)
 
 
+class NoSuchSeq(StateConflict):
+    """`answers_through` names a message that there is not: it must be what the agent has been shown."""
+
+
+class KeyReused(StateConflict):
+    """A reply's key was used for another text before: a new text needs a new key."""
+
+
 class NoSuchAnswer(StateConflict):
     """The channel cannot carry a written answer."""
 
@@ -52,7 +60,7 @@ def reply(
 
     Raises NotFound, LeaseLost, NoSuchAnswer.
     """
-    item = _locked(conn, item_id, agent, epoch)
+    item = _locked(conn, item_id, agent, epoch, answers_through)
     return _reply(conn, out, item, agent, key, text, answers_through, now, not_before)
 
 
@@ -75,7 +83,7 @@ def complete(
     What it still holds unanswered is closed with `disposition`; a call counts as answered by the call-back.
     Raises NotFound, LeaseLost, NoSuchAnswer, NewerMessages (nothing is taken then).
     """
-    item = _locked(conn, item_id, agent, epoch)
+    item = _locked(conn, item_id, agent, epoch, answers_through)
     if ledger.highest_open_seq(conn, item.conversation_id) > answers_through:
         raise NewerMessages(
             [
@@ -114,10 +122,13 @@ def release(conn: Connection, out: Outbox, *, item_id: str, agent: str, epoch: i
     return work_items.move(conn, out, item_id, WorkItemState.QUEUED, now=now)
 
 
-def _locked(conn: Connection, item_id: str, agent: str, epoch: int) -> WorkItem:
+def _locked(conn: Connection, item_id: str, agent: str, epoch: int, answers_through: int = 0) -> WorkItem:
     # The conversation first, then the item: everybody takes the two in this order.
-    conversations.lock(conn, work_items.get(conn, item_id).conversation_id)
-    return work_items.held(conn, item_id, agent, epoch)
+    last = conversations.lock(conn, work_items.get(conn, item_id).conversation_id) or 0
+    item = work_items.held(conn, item_id, agent, epoch)
+    if answers_through > last:
+        raise NoSuchSeq(f"there is no message {answers_through}; the last one is {last}", hint="read the item again")
+    return item
 
 
 def _reply(
@@ -134,6 +145,8 @@ def _reply(
     reply_id = ids.agent_reply_id(item.conversation_id, key)
     known = replies.get(conn, reply_id)
     if known is not None:
+        if known.text != text:
+            raise KeyReused("this key was used for another reply", hint="make a new key for a new text")
         return known
     seen = [i for _, i in ledger.of_conversation(conn, item.conversation_id) if i is not None]
     latest = next((i for i in reversed(seen) if i.seq <= answers_through), seen[0])

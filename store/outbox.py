@@ -5,6 +5,7 @@ keeps what it confirmed; one that may forget (a single or the embedded broker) k
 store, and what it forgot is published again under its new incarnation.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import and_, bindparam, func, or_, select, update
@@ -128,6 +129,14 @@ def _held(conn: Connection, shards: Mapping[int, int]) -> set[int]:
         or_(*(and_(leases.c.name == f"outbox:{shard}", leases.c.epoch == epoch) for shard, epoch in shards.items()))
     )
     return {int(name.partition(":")[2]) for name in conn.scalars(query)} if shards else set()
+
+
+def published(conn: Connection, event_id: str, raw: bytes | None, dataref: str | None) -> bool:
+    """True if these bytes (or those behind a content-addressed dataref) are what was written under that event's id."""
+    value = conn.scalar(select(outbox.c.value).where(outbox.c.event_id == event_id))
+    if value is None:
+        return False
+    return value == raw or dataref == f"blob:sha256/{hashlib.sha256(value).hexdigest()}"
 
 
 def backlog(conn: Connection) -> int:

@@ -183,7 +183,12 @@ def apply_dead_letter(conn: Connection, letter: DeadLetter, now: datetime) -> st
     )
     if not dead_letters.add(conn, letter):
         return "repeat"
-    if known and letter.interaction_id is not None:
+    # A record may claim any id: believed only if its bytes are those that we published under it.
+    if (
+        known
+        and letter.interaction_id is not None
+        and outbox.published(conn, _event_of(letter.interaction_id, letter.round), letter.raw, letter.dataref)
+    ):
         ledger.move(
             conn,
             [letter.interaction_id],

@@ -156,6 +156,6 @@ def _record(message: Any) -> Record:
         message.offset,
         message.key,
         message.value,
-        tuple(headers or ()),
+        tuple((name, value or b"") for name, value in headers or ()),  # a header may be null
         int((message.timestamp or 0) * 1000),
     )

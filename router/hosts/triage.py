@@ -1,6 +1,7 @@
 """What every host does with a batch of records: decode, look up, decide, encode. Hosts differ in IO only."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from bus.dead_letters import Reason, dead_letter, needs_blob, outgoing
@@ -11,6 +12,7 @@ from rules.policy import Policy
 from runtime.clock import Clock
 from schemas.codec import Invalid, encode
 from schemas.decision import Decision, Facts
+from schemas.errors import TemporaryError
 from schemas.interaction import Interaction
 
 
@@ -41,7 +43,17 @@ class Triage:
         policies = await self._lookup.policies({i.policy_version for i in interactions})
         facts = await self._lookup.facts(interactions)
         results = step(decoded, policies, facts, self._clock.now())
-        return [await self._outgoing(record, result) for record, result in zip(records, results, strict=True)]
+        return [await self._safely(record, result) for record, result in zip(records, results, strict=True)]
+
+    async def _safely(self, record: Record, result: Decision | Invalid) -> Outgoing:
+        """A bug on one record must not hold up its partition: that record alone is set aside, bare."""
+        try:
+            return await self._outgoing(record, result)
+        except TemporaryError:
+            raise
+        except Exception as error:
+            bare = replace(record, headers=())
+            return await self.set_aside(bare, "invalid", f"{type(error).__name__}: {error}")
 
     async def _outgoing(self, record: Record, result: Decision | Invalid) -> Outgoing:
         if isinstance(result, Invalid):

@@ -116,20 +116,22 @@ class HostContract:
             Outgoing(INTERACTIONS, "c1", b"\xff\xfe\x00 no json", good.headers),
             Outgoing(INTERACTIONS, "c1", b"{}", (("ce_type", b"nonsense"),)),
             Outgoing(INTERACTIONS, "c1", b"[" * 20_000, good.headers),
+            # Kafka allows a header without a value.
+            Outgoing(INTERACTIONS, "c1", b"{}", (("ce_type", None), ("ce_id", b"\xff"))),  # type: ignore[arg-type]
             Outgoing(INTERACTIONS, "c1", good.value.replace(b'"channel":"email"', b'"channel":"fax"'), good.headers),
             Outgoing(INTERACTIONS, "c1", b"x" * 200_000, good.headers),
         ]
         await rig.put(*poison, good, record(interaction(2)))
         host = rig.host()
         await host.start()
-        results = await rig.results(7)
+        results = await rig.results(8)
         await host.drain()
         await host.stop()
         letters = [r for r in results if isinstance(r, DeadLetter)]
         assert sorted(r.id for r in results if isinstance(r, Decision)) == ["i1:decision:1", "i2:decision:1"]
-        assert [letter.raw for letter in letters[:4]] == [p.value for p in poison[:4]]
-        assert letters[4].dataref is not None
-        assert rig.blobs.kept[letters[4].dataref] == poison[4].value
+        assert [letter.raw for letter in letters[:5]] == [p.value for p in poison[:5]]
+        assert letters[5].dataref is not None
+        assert rig.blobs.kept[letters[5].dataref] == poison[5].value
         assert all(letter.place.topic == INTERACTIONS and letter.detail for letter in letters)
         assert letters[0].headers == good.headers
 

@@ -71,6 +71,9 @@ class TestEmail(ChannelContract):
         total = (await door.edge.balance()).total
         assert (total.accepted, total.refused) == (0, 1)
 
+    async def test_a_body_line_over_a_thousand_octets_is_taken(self, door: EmailDoor) -> None:
+        assert await door.send("long", "x" * 50_000)
+
     async def test_postmaster_can_always_be_reached(self, door: EmailDoor) -> None:
         await door._send(MAIL.format(key="p", text="x").encode(), "Postmaster@shop.example")
         assert await door.edge.accepted("email") == 1

@@ -148,6 +148,8 @@ async def test_an_agent_answers_through_the_client_library(site: Site) -> None:
         assert item is not None
         assert (item.text, item.channel, item.reference) == ("help me please", "chat", "SB-1001")
         assert any("priority table" in line for line in item.why)
+        assert item.customer == "visitor", "a session's id means nothing to anybody"
+        assert not [line for line in item.why if "chat-greeting" in line][1:], "a rule is named once"
         await item.reply("One moment.")
         await item.complete("Here you are.")
         assert await queue.next() is None
@@ -242,6 +244,34 @@ async def test_completing_again_after_a_lost_response_is_no_error_and_no_second_
         for _ in range(2):
             assert (await queue.call("POST", path, body))["item"]["state"] == "completed"
     assert [r.text for r in await site.house.replies(interaction) if not r.automatic] == ["Once."]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code"),
+    [
+        ({"answers_through": 999}, 409, "no-such-seq"),
+        ({"answers_through": 10**30}, 422, ""),
+        ({"epoch": 10**30}, 422, ""),
+        ({"text": "  \n "}, 422, ""),
+        ({"text": "Other words."}, 409, "key-reused"),
+    ],
+    ids=["a message that there is not", "a number that no database takes", "an epoch", "blanks", "a key used before"],
+)
+async def test_a_reply_that_cannot_be_meant_is_refused(
+    site: Site, change: dict[str, object], status: int, code: str
+) -> None:
+    (interaction,) = await site.queued(chat("help me please"))
+    async with QueueConsumer(site.url, site.tokens["ada"]) as queue, site.http("ada") as session:
+        item = await queue.next()
+        assert item is not None
+        body = {"epoch": item.epoch, "key": "the-same-key", "text": "First words.", "answers_through": 1}
+        path = f"/api/desk/work-items/{quote(item.id, safe='')}/reply"
+        async with session.post(path, json=body) as response:
+            assert response.status == 200
+        async with session.post(path, json={**body, **change}) as response:
+            assert response.status == status
+            assert (await response.json()).get("code", "") == code
+    assert [r.text for r in await site.house.replies(interaction) if not r.automatic] == ["First words."]
 
 
 async def test_run_releases_what_a_handler_fails_on(site: Site) -> None:

@@ -31,7 +31,7 @@ def test_a_dead_letter_keeps_bytes_headers_reason_and_place() -> None:
     letter = decode(out.headers, out.value)
     assert isinstance(letter, DeadLetter)
     assert (letter.id, letter.interaction_id, letter.reason, letter.detail) == (
-        *("int-1", "int-1"),
+        *(f"int-1:{letter.id.partition(':')[2]}", "int-1"),
         *("unknown_type", "no x.v9"),
     )
     assert (letter.place.topic, letter.place.partition, letter.place.offset) == (INTERACTIONS, 3, 17)
@@ -53,8 +53,8 @@ def test_any_record_can_be_set_aside(hostile: dict[str, object]) -> None:
     letter = decode(out.headers, out.value)
     assert isinstance(letter, DeadLetter)
     place = f"{hostile.get('topic', INTERACTIONS)}:3:17"
-    assert letter.id == place
-    assert letter.conversation_id == (place if "key" in hostile else "conv-1")
+    assert letter.id.startswith(f"{place}:")
+    assert letter.conversation_id == (letter.id if "key" in hostile else "conv-1")
     assert letter.interaction_id is None
 
 
