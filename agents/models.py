@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from schemas.base import Instant, Model
 from schemas.reply import Reply
@@ -86,14 +86,31 @@ class Hold(Model):
 
 
 class ReplyRequest(Hold):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"epoch": 1, "key": "0b3a5f6e9d", "text": "Your parcel left today.", "answers_through": 2}]
+        }
+    )
+
     key: Key = Field(min_length=8, max_length=100, description="Made by the client: the same key gives one reply.")
     text: Words = Field(min_length=1, max_length=64_000)
     answers_through: int = Field(ge=0, le=MAX_INT, description="The highest seq that the agent has seen.")
 
 
 class CompleteRequest(Hold):
-    answers_through: int = Field(ge=0, le=MAX_INT)
-    disposition: Disposition = "no_answer_needed"
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"epoch": 1, "answers_through": 2, "key": "0b3a5f6e9d", "text": "Your parcel left today."},
+                {"epoch": 1, "answers_through": 2, "disposition": "spam"},
+            ]
+        }
+    )
+
+    answers_through: int = Field(ge=0, le=MAX_INT, description="The highest seq that the agent has seen.")
+    disposition: Disposition = Field(
+        default="no_answer_needed", description="Why what is left is closed without an answer."
+    )
     key: Key | None = Field(default=None, min_length=8, max_length=100)
     text: Words | None = Field(default=None, min_length=1, max_length=64_000)
 

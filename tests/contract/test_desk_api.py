@@ -1,16 +1,20 @@
 """The desk's API and the client library over a real server: who may do what, and nothing is ever done twice."""
 
 import asyncio
+import re
+import textwrap
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
 import pytest
 
 from agents import desk
+from agents.models import CompleteRequest, ReplyRequest
 from agents.port import Context
 from agents.settings import DeskSettings
 from ops import live
@@ -26,13 +30,14 @@ from store import agents, policies, work_items
 from store.blobs import Blobs
 from store.database import Database
 from store.store import Store
-from switchboard import Conflict, LeaseLost, NewerMessages, QueueConsumer, Unauthorized, Unreachable, WorkItem
+from switchboard import Conflict, LeaseLost, NewerMessages, QueueConsumer, Unauthorized, Unreachable, WorkItem, client
 from switchboard.client import consumer
 from tests.contract.test_applier import House
 from tests.kit.contacts import NOW, call, chat
 from tests.kit.policies import example_policy
 
 S = InteractionState
+README = Path(__file__).parents[2] / "README.md"
 
 
 @dataclass
@@ -128,7 +133,11 @@ async def test_an_agent_of_another_queue_does_not_even_learn_that_the_item_exist
 
 async def test_the_api_describes_itself(site: Site) -> None:
     async with site.http(None) as session, session.get("/openapi.json") as response:
-        paths = (await response.json())["paths"]
+        described = await response.json()
+    paths, schemas = described["paths"], described["components"]["schemas"]
+    for name, model in (("ReplyRequest", ReplyRequest), ("CompleteRequest", CompleteRequest)):
+        for example in schemas[name]["examples"]:
+            model.model_validate(example)
     assert {"/api/desk/work-items/next", "/api/desk/work-items/{item_id}/complete", "/api/ops/ledger"} <= set(paths)
 
 
@@ -156,6 +165,28 @@ async def test_an_agent_answers_through_the_client_library(site: Site) -> None:
     texts = [r.text for r in await site.house.replies(interaction) if not r.automatic]
     assert texts == ["One moment.", "Here you are."]
     assert await site.house.state(interaction) is S.ANSWERING
+
+
+@pytest.mark.parametrize("source", ["the library", "the README"])
+async def test_the_example_of_the_documents_works(site: Site, source: str) -> None:
+    (interaction,) = await site.queued(chat("help me please"))
+    if source == "the library":
+        (code,) = re.findall(r"\n\n(    async with .*?)\n\n", client.__doc__ or "", re.DOTALL)
+        code = textwrap.dedent(code)
+    else:
+        (code,) = re.findall(r"```python\n(from switchboard import QueueConsumer.*?)```", README.read_text(), re.DOTALL)
+    code = code.replace("http://127.0.0.1:8080", site.url)
+    names: dict[str, Any] = {"QueueConsumer": QueueConsumer, "token": site.tokens["ada"]}
+    exec(f"async def example():\n{textwrap.indent(code, '    ')}", names)
+    running = asyncio.create_task(names["example"]())
+    async with asyncio.timeout(10):
+        while await site.house.state(interaction) is not S.ANSWERING:
+            assert not running.done()
+            await asyncio.sleep(0.05)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    (reply,) = [r for r in await site.house.replies(interaction) if not r.automatic]
+    assert reply.text.startswith("Thank you")
 
 
 async def test_newer_messages_are_handed_over_and_nothing_is_sent(site: Site) -> None:
