@@ -50,6 +50,12 @@ def dead_letter(
     )
 
 
+def whole_letter(record: Record, reason: Reason, detail: str, *, at: datetime) -> DeadLetter:
+    """The dead letter with its bytes in it, whatever their size: for a row of the store, not for the topic."""
+    letter = dead_letter(record, reason, detail, at=at, dataref="beside")
+    return letter.model_copy(update={"raw": record.value, "dataref": None})
+
+
 def outgoing(letter: DeadLetter) -> Outgoing:
     """The record that carries a dead letter."""
     encoded = encode(letter)

@@ -1,11 +1,9 @@
 """The intake of the senders: replies from the topic become rows of the delivery ledger, and only then are acked."""
 
-from dataclasses import replace
-
 from sqlalchemy.engine import Connection
 
-from bus.dead_letters import dead_letter, needs_blob
-from bus.records import Batch, Record
+from bus.dead_letters import whole_letter
+from bus.records import Batch
 from runtime.clock import Clock
 from schemas.codec import Invalid, decode
 from schemas.dead_letter import DeadLetter
@@ -31,7 +29,7 @@ class SenderIntake:
                 found.append(event)
             else:
                 why = event if isinstance(event, Invalid) else Invalid("invalid", f"a {event.TYPE} is no reply")
-                letters.append(self._letter(record, why))
+                letters.append(whole_letter(record, why.reason, why.detail, at=now))
 
         def work(conn: Connection) -> None:
             deliveries.copy_in(conn, found, now)
@@ -39,9 +37,3 @@ class SenderIntake:
                 dead_letters.add(conn, letter)
 
         await self._store.database.write(work)
-
-    def _letter(self, record: Record, why: Invalid) -> DeadLetter:
-        # The bytes go into the store's row, whatever their size, so no blob is needed.
-        small = replace(record, value=None) if needs_blob(record) else record
-        letter = dead_letter(small, why.reason, why.detail, at=self._clock.now())
-        return letter.model_copy(update={"raw": record.value})

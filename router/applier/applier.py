@@ -5,12 +5,11 @@ culprit becomes a dead letter.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
-from bus.dead_letters import Reason, dead_letter, needs_blob
+from bus.dead_letters import whole_letter
 from bus.records import Batch, Record
 from bus.topics import DEAD_LETTERS, DECISIONS, DELIVERIES
 from router.applier.apply import apply_dead_letter, apply_decision, apply_delivery
@@ -62,7 +61,7 @@ class Applier:
             raise
         except Exception as error:
             log.exception("an event could not be applied", topic=record.topic, offset=record.offset)
-            letter = _letter(record, "invalid", f"{type(error).__name__}: {error}", self._clock)
+            letter = whole_letter(record, "invalid", f"{type(error).__name__}: {error}", at=self._clock.now())
             await self._apply([letter])
 
     async def _apply(self, events: Sequence[Applicable]) -> None:
@@ -82,9 +81,10 @@ class Applier:
     def _event(self, record: Record) -> Applicable:
         found = decode(record.headers, record.value)
         if isinstance(found, Invalid):
-            return _letter(record, found.reason, found.detail, self._clock)
+            return whole_letter(record, found.reason, found.detail, at=self._clock.now())
         if not isinstance(found, Decision | Delivery | DeadLetter):
-            return _letter(record, "invalid", f"a {found.TYPE} does not belong on topic {record.topic}", self._clock)
+            why = f"a {found.TYPE} does not belong on topic {record.topic}"
+            return whole_letter(record, "invalid", why, at=self._clock.now())
         return found
 
 
@@ -99,10 +99,3 @@ def _one(
             return "delivery", apply_delivery(conn, out, event, now)
         case DeadLetter():
             return "dead_letter", apply_dead_letter(conn, event, now)
-
-
-def _letter(record: Record, reason: Reason, detail: str, clock: Clock) -> DeadLetter:
-    # The bytes go into the store's row, whatever their size, so no blob is needed.
-    small = replace(record, value=None) if needs_blob(record) else record
-    letter = dead_letter(small, reason, detail, at=clock.now())
-    return letter.model_copy(update={"raw": record.value})
