@@ -7,7 +7,10 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 
 
 def _utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:  # the first and the last hours of the calendar, in another zone
+        raise ValueError("this moment lies outside of the calendar in UTC") from None
 
 
 Instant = Annotated[AwareDatetime, AfterValidator(_utc)]

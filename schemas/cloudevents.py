@@ -41,7 +41,7 @@ def attributes(
         ("content-type", content_type.encode()),
     ]
     if time is not None:
-        headers.append(("ce_time", time.isoformat().replace("+00:00", "Z").encode()))
+        headers.append(("ce_time", time_text(time).encode()))
     if subject is not None:
         headers.append(("ce_subject", subject.encode()))
     if dataref is not None:
@@ -49,6 +49,11 @@ def attributes(
     if traceparent is not None:
         headers.append(("traceparent", traceparent.encode()))
     return tuple(headers)
+
+
+def time_text(moment: datetime) -> str:
+    """RFC 3339, as `ce_time` wants it."""
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def parse(headers: Iterable[tuple[str, bytes]]) -> Envelope | str:
