@@ -4,6 +4,7 @@ Topics are listed before any is described: a broker may create what a client ask
 partitions of its own, and the embedded one always does.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -45,7 +46,7 @@ class TopicNotMadeError(SwitchboardError):
 
 
 async def apply(address: str, topics: Sequence[Topic], partitions: int, replication: int) -> list[str]:
-    """Create the missing topics; gives their names.
+    """Create the missing topics, and wait until the broker shows them; gives their names.
 
     Raises PartitionsDifferError (before anything is created), TopicNotMadeError, BrokerUnavailable.
     """
@@ -55,6 +56,8 @@ async def apply(address: str, topics: Sequence[Topic], partitions: int, replicat
             raise PartitionsDifferError(wrong)
         missing = {f.topic for f in findings if f.kind == "missing"}
         await admin.create([t for t in topics if t.name in missing], partitions, replication)
+        if missing:
+            await admin.shown([t for t in topics if t.name in missing], partitions)
         return [t.name for t in topics if t.name in missing]
 
 
@@ -113,6 +116,14 @@ class _Admin:
             if has is not None and has != want:
                 findings.append(Finding(topic.name, "cleanup", f"cleanup.policy is {has}, {want} is declared"))
         return findings
+
+    async def shown(self, topics: Sequence[Topic], partitions: int) -> None:
+        """Kafka confirms a topic before all of it is in the metadata that it hands out."""
+        until = asyncio.get_running_loop().time() + _TIMEOUT_S
+        while findings := await self.compare(topics, partitions):
+            if asyncio.get_running_loop().time() > until:
+                raise TopicNotMadeError(f"topic {findings[0].topic}: {findings[0].detail}")
+            await asyncio.sleep(0.02)
 
     async def _cleanup(self, names: Sequence[str]) -> dict[str, str]:
         resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]

@@ -12,8 +12,8 @@ class KafkaSettings(Config):
     """Which broker, and how topics are made."""
 
     brokers: str = "embedded"
-    """`embedded` (part of the installation, in memory, made durable by the outbox), `local`, or
-    `host:port,host:port` of any Kafka cluster."""
+    """`embedded` (part of the installation, in memory, made durable by the outbox), `local` (Apache Kafka as a child
+    of ours; needs Java and Maven), or `host:port,host:port` of any Kafka cluster."""
     partitions: int = Field(default=6, ge=1, le=1000)
     """Partitions per topic, fixed when a topic is created."""
     replication: int = Field(default=1, ge=1, le=9)
@@ -21,6 +21,8 @@ class KafkaSettings(Config):
     """How long a confirmation may take before the producer is thrown away and built anew."""
     embedded_memory_warning: int = Field(default=1_000_000_000, ge=50_000_000)
     """Bytes of memory of the embedded broker above which a warning is logged: it never gives memory back."""
+    local_heap_mb: int = Field(default=384, ge=128, le=32_768)
+    """The Java heap of the local broker, in MiB; the process takes about as much again."""
 
     @field_validator("brokers")
     @classmethod
@@ -30,7 +32,7 @@ class KafkaSettings(Config):
         for part in value.split(","):
             host, _, port = part.strip().rpartition(":")
             if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-                raise ValueError(f"{part.strip()!r} is not host:port (or write embedded)")
+                raise ValueError(f"{part.strip()!r} is not host:port (or write embedded or local)")
         return ",".join(part.strip() for part in value.split(","))
 
     @property

@@ -67,7 +67,7 @@ class House:
         refuse_impossible(configuration, self.roles, whole=self.whole)
         self.base: Base = make_base(configuration)
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self.broker: Broker = open_broker(self.settings.kafka)
+        self.broker: Broker = open_broker(self.settings.kafka, configuration.data_dir)
         self.router: ChildProcess | None = None
         self.http: HttpServer | None = None
         self.parts: dict[str, ChannelParts] = {}
@@ -253,7 +253,9 @@ def refuse_impossible(configuration: Configuration, roles: Collection[str], *, w
     settings = configuration.settings
     if not whole and settings.store.url.startswith("sqlite"):
         problems.append("store.url: roles as separate processes need PostgreSQL; SQLite has one writing process")
-    if not whole and settings.kafka.kind == "embedded":
-        problems.append("kafka.brokers: roles as separate processes need a Kafka cluster, not the embedded broker")
+    if not whole and settings.kafka.kind != "external":
+        problems.append(
+            f"kafka.brokers: roles as separate processes need a Kafka cluster; {settings.kafka.kind} is one process's"
+        )
     if problems:
         raise ConfigError(problems)

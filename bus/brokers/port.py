@@ -5,6 +5,7 @@ from typing import Protocol
 
 OnRestart = Callable[[str, str], Awaitable[None]]
 """Gets the new address and the new incarnation."""
+OnReturn = Callable[[], Awaitable[None]]
 
 
 class Broker(Protocol):
@@ -31,6 +32,10 @@ class Broker(Protocol):
 
     def on_restart(self, callback: OnRestart) -> None:
         """Have `callback` awaited whenever address and incarnation have changed and the topics are there."""
+        ...
+
+    def on_return(self, callback: OnReturn) -> None:
+        """Have `callback` awaited whenever a broker that keeps its data answers again after a death."""
         ...
 
     async def start(self) -> None: ...
