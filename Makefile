@@ -21,8 +21,8 @@ $(STAMP): pyproject.toml constraints.txt
 	fi
 	@touch $@
 
-demo: $(STAMP) ## sixty customers, two agents, one ledger: the whole product in a minute
-	@$(BIN)/switchboard demo $(ARGS)
+demo: $(STAMP) ## sixty customers, two agents, one ledger; BROKERS=local: on Apache Kafka
+	@$(BIN)/switchboard demo $(if $(BROKERS),--brokers $(BROKERS)) $(ARGS)
 
 run: $(STAMP) ## run Switchboard with the example configuration
 	@$(BIN)/switchboard --config $${CONFIG:-examples/config/switchboard.yaml} run

@@ -41,9 +41,10 @@ def consumer_options(address: str, group: str, *, embedded: bool) -> dict[str, A
         # The embedded broker lets a join wait for half the session timeout (measured: 6 s, 3 s; 3 s, 2 s),
         # and holds a fetch for the whole of its wait even when records come in. It counts generations
         # from 0, at which aiokafka does not say goodbye: a member that left stays until its session ends.
-        "session_timeout_ms": 3_000 if embedded else 30_000,
-        "heartbeat_interval_ms": 500 if embedded else 3_000,
-        "rebalance_timeout_ms": 3_000 if embedded else 60_000,
+        # Elsewhere: the partitions of a member that was killed are idle for this long.
+        "session_timeout_ms": 3_000 if embedded else 10_000,
+        "heartbeat_interval_ms": 500 if embedded else 2_000,
+        "rebalance_timeout_ms": 3_000 if embedded else 30_000,
         "fetch_max_wait_ms": 100 if embedded else 500,
     }
 

@@ -120,11 +120,15 @@ def demo(
     chaos: Annotated[bool, typer.Option("--chaos", help="Kill router and broker in the middle.")] = False,
     svg: Annotated[Path | None, typer.Option("--svg", help="Write the final picture as SVG.")] = None,
     port: Annotated[int, typer.Option("--port", help="Where the pages are; 0 = any free port.")] = 8080,
+    brokers: Annotated[
+        str, typer.Option("--brokers", help="embedded; local (Apache Kafka, needs Java and Maven); or host:port.")
+    ] = "embedded",
 ) -> None:
     """Sixty customers write in over real protocols, two agents answer, and the ledger balances."""
     from switchboard.demo import run_demo
 
-    raise typer.Exit(asyncio.run(run_demo(keep=keep, chaos=chaos, svg=svg, port=port, verbose=options.verbose)))
+    code = run_demo(keep=keep, chaos=chaos, svg=svg, port=port, brokers=brokers, verbose=options.verbose)
+    raise typer.Exit(asyncio.run(code))
 
 
 @app.command()

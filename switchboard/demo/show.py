@@ -18,6 +18,7 @@ from rich.live import Live
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
+from bus.brokers import kafka_jars
 from runtime.lifecycle import stop_on_signals
 from runtime.logs import configure_logs
 from runtime.tasks import TaskOwner
@@ -31,7 +32,7 @@ from switchboard.demo.scene import ledger_table, scene, waits_table
 from switchboard.demo.staff import serve
 from switchboard.demo.stage import Stage, set_up
 from switchboard.house import House
-from switchboard.settings import load
+from switchboard.settings import Configuration, load
 
 AGENTS = ("ada", "ben")
 LIMIT_S = 120.0
@@ -39,22 +40,32 @@ CHAOS_AT = (0.25, 0.55)
 """Router and broker are killed when this share of the customers has written, then of the answers been read."""
 
 
-async def run_demo(*, keep: bool, chaos: bool, svg: Path | None, port: int, verbose: bool = False) -> int:
-    """Returns the exit status."""
+async def run_demo(
+    *, keep: bool, chaos: bool, svg: Path | None, port: int, brokers: str | None = None, verbose: bool = False
+) -> int:
+    """Returns the exit status. `brokers` as in `kafka.brokers`; by default the embedded one."""
     console = Console(record=svg is not None, width=110 if svg is not None else None)
     mail = CustomersMailServer()
     await mail.start()
-    stage = set_up(port=port, relay_port=mail.port)
+    stage = set_up(port=port, relay_port=mail.port, brokers=brokers)
     try:
         configuration = load(stage.config)
         level = "debug" if verbose else "error"
         configure_logs(configuration.settings.log.model_copy(update={"level": level}))
+        await _fetch_kafka(console, configuration)
         guest = secrets.token_urlsafe(32)
         house = House(configuration, extra=[guest_router(guest)], demo=True)
         return await _perform(console, house, stage, mail, guest, keep=keep, chaos=chaos, svg=svg)
     finally:
         await mail.stop()
         stage.clear()
+
+
+async def _fetch_kafka(console: Console, configuration: Configuration) -> None:
+    if configuration.settings.kafka.kind != "local":
+        return
+    with console.status("looking for Apache Kafka …") as status:
+        await kafka_jars.program(lambda line: status.update(f"fetching Apache Kafka: {line} …"))
 
 
 async def _perform(
@@ -161,7 +172,7 @@ async def _chaos(house: House, town: Town, total: int, due: int, news: list[str]
     pid = getattr(house.broker, "pid", None)
     if pid is not None:
         os.kill(pid, signal.SIGKILL)
-        news.append("☠ kill -9: the broker, with everything in its memory")
+        news.append("☠ kill -9: the broker" + (", with everything in its memory" if house.broker.is_embedded else ""))
 
 
 async def _until(holds: Any) -> None:
