@@ -14,8 +14,9 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 
+from bus.batches import Lane, confirmed, hand_over, pack
 from bus.bounded import bounded, let_go
-from bus.records import Batch, Confirmed, Failed, Outcome, Outgoing, Place, Record, Refused
+from bus.records import Batch, Failed, Outcome, Outgoing, Place, Record, Refused
 from bus.safety import consumer_options, producer_options, refuse_unsafe
 from runtime.logs import get_logger
 from runtime.tasks import TaskOwner
@@ -24,6 +25,7 @@ from schemas.errors import BrokerUnavailable
 _START_TIMEOUT_S = 30.0
 _COMMIT_TIMEOUT_S = 10.0
 _STOP_TIMEOUT_S = 3.0
+_LATE = Failed("no confirmation in time")
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 log = get_logger(__name__)
@@ -70,20 +72,21 @@ class KafkaSink:
             return self._producer
 
     async def _send_all(self, producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> list[Outcome]:
-        tasks = [asyncio.ensure_future(_send(producer, record)) for record in records]
+        outcomes: dict[int, Outcome] = {}
+        sending = asyncio.create_task(_send(producer, records, outcomes), name="producer.send")
         closed = asyncio.ensure_future(self._closed.wait())
-        answers = asyncio.ensure_future(asyncio.wait(tasks))
         try:
-            await asyncio.wait({answers, closed}, timeout=self._send_timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                {sending, closed}, timeout=self._send_timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if sending in done:
+                sending.result()
         finally:
-            answers.cancel()
             closed.cancel()
-            late = [task for task in tasks if not task.done()]
-            for task in late:
-                task.cancel()
-            if late:
+            if not sending.done():
+                sending.cancel()
                 self._throw_away(producer)
-        return [_outcome(task) for task in tasks]
+        return [outcomes.get(number, _LATE) for number in range(len(records))]
 
     def _throw_away(self, producer: Any) -> None:
         current = self._producer is producer
@@ -103,27 +106,25 @@ class KafkaSink:
         await self._leaving.finish(_STOP_TIMEOUT_S)
 
 
-async def _send(producer: AIOKafkaProducer, record: Outgoing) -> Any:
-    confirmation = await producer.send(
-        record.topic,
-        record.value,
-        key=record.key.encode(),
-        partition=record.partition,
-        headers=list(record.headers),
-    )
-    return await confirmation
+async def _send(producer: AIOKafkaProducer, records: Sequence[Outgoing], outcomes: dict[int, Outcome]) -> None:
+    """Note what becomes of each record, by number, as soon as it is known."""
+    try:
+        lanes, refused = await pack(producer, records)
+        outcomes |= refused
+        await asyncio.gather(*(_send_lane(producer, lane, outcomes) for lane in lanes))
+    except (KafkaError, OSError) as error:
+        why = Failed(f"{type(error).__name__}: {error}")
+        outcomes |= {number: why for number in range(len(records)) if number not in outcomes}
 
 
-def _outcome(task: "asyncio.Future[Any]") -> Outcome:
-    if not task.done() or task.cancelled():
-        return Failed("no confirmation in time")
-    error = task.exception()
-    if error is None:
-        metadata = task.result()
-        return Confirmed(metadata.partition, metadata.offset)
-    if isinstance(error, _TOO_LARGE):
-        return Refused(f"too large for the broker: {error}")
-    return Failed(f"{type(error).__name__}: {error}")
+async def _send_lane(producer: AIOKafkaProducer, lane: Lane, outcomes: dict[int, Outcome]) -> None:
+    for numbers, answer in await hand_over(producer, lane):
+        try:
+            outcomes |= confirmed(numbers, await answer)
+        except _TOO_LARGE as error:
+            outcomes |= dict.fromkeys(numbers, Refused(f"too large for the broker: {error}"))
+        except (KafkaError, OSError) as error:
+            outcomes |= dict.fromkeys(numbers, Failed(f"{type(error).__name__}: {error}"))
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

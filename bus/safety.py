@@ -10,6 +10,8 @@ from schemas.errors import ConfigError
 
 MAX_REQUEST_BYTES = 1_048_576
 """The largest record; Kafka's own default limit is 12 bytes more."""
+MAX_BATCH_BYTES = 1_000_000
+"""A batch of ours, before compression: below a broker's limit for a batch, which is that for a record."""
 _CLIENT_ID = "switchboard"
 
 
@@ -22,6 +24,8 @@ def producer_options(address: str, *, embedded: bool) -> dict[str, Any]:
         "enable_idempotence": not embedded,
         "compression_type": "lz4",
         "max_request_size": MAX_REQUEST_BYTES,
+        # aiokafka's own 16 KiB makes a request of every few records: 70 to 200 µs an event at the broker.
+        "max_batch_size": MAX_BATCH_BYTES,
         "request_timeout_ms": 5_000 if embedded else 20_000,
         "linger_ms": 0,
     }
