@@ -94,6 +94,8 @@ class Relay:
         self._tasks = TaskOwner()
         self._leaving = TaskOwner()
         self._draining = False
+        self.healthy = False
+        """False while the store is away or nothing could be looked at yet: what readiness reports."""
         self._empty = asyncio.Event()
         self._published = metrics.counter("relay_published", "Rows confirmed by the broker.", ["topic"])
         self._failures = metrics.counter("relay_failures", "Attempts not confirmed.", ["topic"])
@@ -142,10 +144,11 @@ class Relay:
             wake.clear()
             try:
                 seen = await self.publish_pending()
-                attempt = 0
+                attempt, self.healthy = 0, True
             except Exception as error:
                 if not is_temporary(error):
                     raise
+                self.healthy = False
                 log.warning("the relay waits for the store", error=repr(error), attempt=attempt)
                 await asyncio.sleep(backoff(attempt, _BACKOFF_BASE_S, _BACKOFF_CAP_S))
                 attempt += 1

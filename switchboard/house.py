@@ -43,6 +43,8 @@ from switchboard.version import __version__
 
 Role = Literal["channels", "relay", "router", "applier", "senders", "agents", "ops"]
 ROLES: tuple[Role, ...] = get_args(Role)
+NEED_BROKER = frozenset({"relay", "router", "applier", "senders"})
+"""The others work through the store, and go on while Kafka is away."""
 SENDERS_GROUP = "switchboard-senders"
 DRAIN_TIMEOUT_S = 20.0
 
@@ -72,12 +74,17 @@ class House:
         self.http: HttpServer | None = None
         self.parts: dict[str, ChannelParts] = {}
         self._sources: list[MovableSource] = []
-        self._readiness: dict[str, Callable[[], bool]] = {"broker": lambda: self.broker.is_ready}
+        self._readiness: dict[str, Callable[[], bool]] = {}
         self.services = self._build()
         self.lifecycle = Lifecycle(self.services, drain_timeout=DRAIN_TIMEOUT_S)
 
     def _build(self) -> list[Service]:
-        services: list[Service] = [StoreService(self.base), self.broker, Late(self._relays, "relay")]
+        services: list[Service] = [StoreService(self.base)]
+        if self.roles & NEED_BROKER:
+            services.append(self.broker)
+            self._readiness["broker"] = lambda: self.broker.is_ready
+        if "relay" in self.roles:
+            services.append(Late(self._relay, "relay"))
         if "router" in self.roles:
             services.append(self._router_child())
         if "applier" in self.roles:
@@ -110,7 +117,8 @@ class House:
                 OpsContext(store=self.base.store, clock=self.base.clock, metrics=self.base.metrics, check=check)
             )
             routers.append(page_router(demo=self._demo))
-        if routers:
+        # A process without pages has health pages if it was told where: the file's address is the pages'.
+        if routers or "http.bind" in self.configuration.given:
             self.http = self._http(routers, mounts)
             services.append(self.http)
         if "channels" in self.roles:
@@ -144,9 +152,7 @@ class House:
 
     # What follows is built when its turn comes to start: it needs the broker's address.
 
-    def _relays(self) -> Service | None:
-        if "relay" not in self.roles:
-            return None
+    def _relay(self) -> Service:
         kafka = self.settings.kafka
         durable = not self.broker.is_embedded and kafka.replication > 1
         outbox = RelayOutbox(self.base.database, self.base.clock, shards=kafka.partitions, durable=durable)
@@ -159,6 +165,7 @@ class House:
             metrics=self.base.metrics,
         )
         self.broker.on_restart(relay.reconnect)
+        self._readiness["relay"] = lambda: relay.healthy
         return relay
 
     def _applier(self) -> Service:
@@ -217,17 +224,16 @@ class House:
 
 
 class Late:
-    """A service that can only be made when those before it have started. `make` may decide that none is needed."""
+    """A service that can only be made when those before it have started."""
 
-    def __init__(self, make: Callable[[], Service | None], name: str) -> None:
+    def __init__(self, make: Callable[[], Service], name: str) -> None:
         self.name = name
         self._make = make
         self._service: Service | None = None
 
     async def start(self) -> None:
         self._service = self._make()
-        if self._service is not None:
-            await self._service.start()
+        await self._service.start()
 
     async def drain(self) -> None:
         if self._service is not None:

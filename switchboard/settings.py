@@ -54,6 +54,8 @@ class Configuration:
     settings: Settings
     policy: PolicySource
     channels: Mapping[str, Mapping[str, Any]]
+    given: frozenset[str] = frozenset()
+    """Dotted keys that came from the command line or the environment: they are meant for this process alone."""
 
     @property
     def data_dir(self) -> Path:
@@ -102,7 +104,7 @@ def load(
     problems += _queues_of_accounts(tree, name, places)
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)), hint=f"{len(problems)} mistakes; nothing was started")
-    return Configuration(path.resolve(), settings, policy, channels)
+    return Configuration(path.resolve(), settings, policy, channels, frozenset(places))
 
 
 def _channels(

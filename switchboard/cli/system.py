@@ -91,12 +91,17 @@ def migrate() -> None:
 @app.command()
 def run(
     roles: Annotated[list[str] | None, typer.Argument(help="Roles for this process; none = the whole system.")] = None,
+    bind: Annotated[
+        str | None,
+        typer.Option("--bind", help="host:port for this process's pages, /healthz, /readyz and /metrics."),
+    ] = None,
 ) -> None:
     """Run Switchboard: everything under one command, or only the named roles."""
     from switchboard.house import House
 
     async def work() -> int:
-        house = House(configuration(), roles or ())  # type: ignore[arg-type]
+        found = configuration({"http.bind": bind} if bind else None)
+        house = House(found, roles or ())  # type: ignore[arg-type]
         stop = asyncio.Event()
         with stop_on_signals(stop):
             report = await house.lifecycle.run_until(stop)

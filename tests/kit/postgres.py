@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from tests.kit.processes import descendants
 
 
 def binaries() -> Path | None:
@@ -25,24 +28,74 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Server:
+    """`url` stays the same over restarts. Blocking: call it from a thread in a running loop."""
+
+    def __init__(self, bin_dir: Path) -> None:
+        self._bin = bin_dir
+        self._folder = Path(tempfile.mkdtemp(prefix="sbpg", dir="/tmp"))
+        self._prefix: list[str] = []
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            self._prefix = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+            shutil.chown(self._folder, "nobody", "nogroup")
+        self.port = free_port()
+        self.url = f"postgresql://sb@127.0.0.1:{self.port}/postgres"
+        self._run("initdb", "-A", "trust", "-U", "sb", "-N")
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / "data"
+
+    @property
+    def pid(self) -> int:
+        """The postmaster's."""
+        return int((self._data / "postmaster.pid").read_text().split()[0])
+
+    def pids(self) -> list[int]:
+        """The postmaster and all that it has started."""
+        return [self.pid, *descendants(self.pid)]
+
+    def start(self) -> None:
+        """Return when it accepts connections; after a kill this takes the time of its recovery."""
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} -c fsync=off"
+        options += " -c max_connections=300"
+        # Not captured: the server would inherit the pipes and hold them open.
+        self._run("pg_ctl", "-w", "-t", "60", "-o", options, "-l", str(self._folder / "log"), "start", quiet=True)
+
+    def kill(self) -> None:
+        """kill -9 of all of it at once."""
+        for pid in self.pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def pause(self) -> None:
+        for pid in self.pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        for pid in self.pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def clear(self) -> None:
+        """Stop it and remove its data."""
+        with suppress(subprocess.CalledProcessError, FileNotFoundError):
+            self._run("pg_ctl", "-m", "immediate", "stop")
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _run(self, program: str, *argv: str, quiet: bool = False) -> None:
+        command = [*self._prefix, str(self._bin / program), "-D", str(self._data), *argv]
+        out = subprocess.DEVNULL if quiet else subprocess.PIPE
+        subprocess.run(command, check=True, stdout=out, stderr=out, timeout=90, cwd="/")
+
+
 @contextmanager
 def server(bin_dir: Path) -> Iterator[str]:
     """Yields `postgresql://sb@127.0.0.1:PORT/postgres`; everything is gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="sbpg", dir="/tmp"))
-    prefix: list[str] = []
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        prefix = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-        shutil.chown(folder, "nobody", "nogroup")
-    data, port = folder / "data", free_port()
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-    run = {"check": True, "capture_output": True, "timeout": 60, "cwd": "/"}
+    found = Server(bin_dir)
     try:
-        subprocess.run([*prefix, str(bin_dir / "initdb"), "-D", str(data), "-A", "trust", "-U", "sb", "-N"], **run)
-        log = str(folder / "log")
-        start = [*prefix, str(bin_dir / "pg_ctl"), "-D", str(data), "-w", "-o", options, "-l", log, "start"]
-        # Not captured: the server would inherit the pipes and hold them open.
-        subprocess.run(start, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, cwd="/")
-        yield f"postgresql://sb@127.0.0.1:{port}/postgres"
-        subprocess.run([*prefix, str(bin_dir / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"], **run)
+        found.start()
+        yield found.url
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        found.clear()
