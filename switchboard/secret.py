@@ -39,4 +39,4 @@ def _make(path: Path) -> None:
         with contextlib.suppress(FileExistsError):
             os.link(scratch, path)
     finally:
-        os.unlink(scratch)
+        Path(scratch).unlink()
