@@ -66,9 +66,7 @@ class Calendar:
     def next_open(self, moment: datetime) -> datetime | None:
         """The first open instant at or after `moment`; None if there is none within `SEARCH`."""
         moment = moment.astimezone(UTC)
-        for start, _ in self._spans(moment):
-            return max(start, moment)
-        return None
+        return next((start for start, _ in self._spans(moment)), None)
 
     def add_business_time(self, moment: datetime, span: timedelta) -> datetime:
         """The instant at which `span` of open time has passed since `moment`: always within open time or at its end,
@@ -78,10 +76,9 @@ class Calendar:
         horizon = moment + SEARCH
         left = max(span, timedelta())
         for start, end in self._spans(moment):
-            begin = max(start, moment)
-            if left <= end - begin:
-                return min(begin + left, horizon)
-            left -= end - begin
+            if left <= end - start:
+                return min(start + left, horizon)
+            left -= end - start
         return horizon
 
     def text(self, language: str | None = None) -> str:
@@ -107,24 +104,20 @@ class Calendar:
         return f"{_LONG_DAYS[short][local.weekday()]}, {local.strftime(_DATE[short])}, {local:%H:%M}"
 
     def _spans(self, moment: datetime) -> Iterator[Instants]:
-        """Open spans that end after `moment`, in order, joined where they touch or overlap."""
+        """What is open from `moment` on, in order. Spans may touch, and never overlap.
+
+        They are not joined where they touch: a place that never closes would have to be looked at to its end.
+        """
         # The day before: a span that began then may reach past midnight.
         day = moment.astimezone(self.zone).date() - timedelta(days=1)
         last = day + SEARCH
-        open_: Instants | None = None
+        reached = moment
         while day <= last:
             for start, end in self._day(day):
-                if end <= moment:
-                    continue
-                if open_ is not None and start <= open_[1]:
-                    open_ = (open_[0], max(open_[1], end))
-                    continue
-                if open_ is not None:
-                    yield open_
-                open_ = (start, end)
+                if end > reached:
+                    yield max(start, reached), end
+                    reached = end
             day += timedelta(days=1)
-        if open_ is not None:
-            yield open_
 
     def _day_uncached(self, day: date) -> tuple[Instants, ...]:
         if self._closed.on(day):

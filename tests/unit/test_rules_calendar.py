@@ -79,6 +79,21 @@ def test_over_midnight_and_around_the_clock() -> None:
     assert whole.add_business_time(at("2026-03-06T20:00"), timedelta(hours=30)) == at("2026-03-08T02:00")
 
 
+def test_whether_a_place_that_never_closes_is_open_is_seen_from_the_days_around_it() -> None:
+    """Three years of days were looked at for each question, and a router decided five messages a second."""
+    whole = calendar({"mon-sun": ["00:00-24:00"]})
+    assert whole.is_open(at("2026-03-04T10:00"))
+    assert whole.next_open(at("2026-03-04T10:00")) == at("2026-03-04T10:00")
+    assert whole.add_business_time(at("2026-03-04T10:00"), timedelta(hours=1)) == at("2026-03-04T11:00")
+    assert whole._day.cache_info().currsize <= 2
+
+
+def test_a_night_that_runs_into_the_next_morning_counts_once() -> None:
+    night = calendar({"fri": ["22:00-06:00"], "sat": ["05:00-08:00"]})
+    assert night.is_open(at("2026-03-07T05:30"))
+    assert night.add_business_time(at("2026-03-06T22:00"), timedelta(hours=9)) == at("2026-03-07T07:00")
+
+
 def test_the_night_that_skips_an_hour() -> None:
     whole = calendar({"mon-sun": ["00:00-24:00"]})
     assert whole.add_business_time(at("2026-03-29T00:00"), timedelta(hours=3)) == at("2026-03-29T04:00")
