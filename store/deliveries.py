@@ -6,7 +6,7 @@ so that after a crash an attempt without a known end becomes `unknown` and is ne
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import and_, exists, select, update
 from sqlalchemy.engine import Connection
@@ -17,11 +17,14 @@ from schemas.errors import NotFound, StateConflict
 from schemas.reply import Reply
 from schemas.states import DELIVERY_MOVES, DeliveryState
 from store import conversations
+from store import leases as leases_
 from store import replies as replies_
 from store.outbox import Outbox, done
-from store.sql import insert_new
-from store.tables import deliveries, replies
+from store.sql import insert_new, news
+from store.tables import deliveries, leases, replies
 
+_SENDER = "sender:"
+"""Of leases: a sender that is there."""
 _WAITING = (DeliveryState.PENDING.value, DeliveryState.DEFERRED.value)
 
 
@@ -69,6 +72,8 @@ def copy_in(conn: Connection, batch: Sequence[Reply], now: datetime) -> int:
             changed_at=now,
         )
     done(conn, [reply.id for reply in batch])
+    if new:
+        news(conn)
     return new
 
 
@@ -122,8 +127,11 @@ def for_sessions(conn: Connection, channel: str, session_ids: Collection[str]) -
 
 
 def begin(conn: Connection, reply_id: str, recipient: str, *, owner: str, provider_id: str, now: datetime) -> bool:
-    """Take a due reply for one attempt. False if somebody else has it. The id under which the customer's program
-    will know the message is indexed first, so that even the fastest answer finds its conversation."""
+    """Take a due reply for one attempt. False if somebody else has it, or if `owner` was declared gone meanwhile. The
+    id under which the customer's program will know the message is indexed first, so that even the fastest answer
+    finds its conversation."""
+    if not leases_.holds(conn, _SENDER + owner, owner):
+        return False
     row = conn.execute(
         update(deliveries)
         .where(
@@ -206,14 +214,36 @@ def finish(
     return True
 
 
-def orphaned(conn: Connection, out: Outbox, channel: str, owner: str, now: datetime) -> int:
-    """Attempts whose owner is gone have an unknown outcome: a human decides. Returns how many there were."""
+def arrive(conn: Connection, owner: str, now: datetime, until: datetime) -> None:
+    """A sender says, under a name that nobody has had, that it is there until `until`."""
+    leases_.acquire(conn, [_SENDER + owner], owner, now, until)
+
+
+def stay(conn: Connection, owner: str, until: datetime) -> bool:
+    """It still is. False if it was declared gone meanwhile: its attempts are no longer its own, it needs a new name."""
+    return leases_.renew(conn, _SENDER + owner, owner, until)
+
+
+def leave(conn: Connection, owner: str, now: datetime) -> None:
+    """It goes: what it leaves open, if anything, is abandoned."""
+    leases_.release(conn, owner, now, _SENDER)
+
+
+def orphaned(conn: Connection, out: Outbox, owner: str, now: datetime, *, alone: bool = False) -> int:
+    """Attempts whose owner is gone have an unknown outcome: a human decides. Returns how many there were.
+
+    Gone is who has not said for too long that it is there; with `alone`, everybody but `owner`.
+    """
+    leases_.end(conn, _SENDER, datetime.max.replace(tzinfo=UTC) if alone else now, besides=owner)
+    there = select(leases.c.owner).where(leases.c.name.startswith(_SENDER))
     rows = conn.execute(
-        select(deliveries.c.reply_id, deliveries.c.recipient).where(
-            deliveries.c.channel == channel,
+        select(deliveries.c.reply_id, deliveries.c.recipient)
+        .where(
             deliveries.c.state == DeliveryState.ATTEMPTING.value,
             deliveries.c.owner != owner,
+            deliveries.c.owner.not_in(there),
         )
+        .with_for_update(skip_locked=True)
     ).all()
     for reply_id, recipient in rows:
         finish(

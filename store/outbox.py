@@ -6,7 +6,8 @@ store, and what it forgot is published again under its new incarnation.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import and_, bindparam, func, or_, select, update
 from sqlalchemy.engine import Connection
@@ -14,8 +15,8 @@ from sqlalchemy.engine import Connection
 from schemas import codec
 from schemas.events import TOPIC_OF, Event, event_id
 from schemas.outbox import OutboxRow
-from store.sql import insert
-from store.tables import leases, outbox, outbox_positions
+from store.sql import insert, news
+from store.tables import broker_log, leases, outbox, outbox_positions
 
 EFFECT_TOPICS = ("interactions", "replies", "deliveries")
 """On a broker that may forget, rows of these are done only when their effect is in the store."""
@@ -54,6 +55,7 @@ class Outbox:
                 value=encoded.value,
             )
         )
+        news(conn)
         return True
 
 
@@ -97,12 +99,17 @@ def confirm(
     rows: Sequence[tuple[OutboxRow, int, int]],
     *,
     durable: bool,
-) -> None:
-    """Note where the broker put the rows. Rows of a shard whose lease has moved on are left alone."""
+) -> bool:
+    """Note where the broker put the rows. Rows of a shard whose lease has moved on are left alone.
+
+    False, and nothing is noted, if a broker that may forget gave an offset that it had given before: its log has lost
+    its end.
+    """
     held = _held(conn, shards)
     values = [
         {
             "row_id": row.id,
+            "topic": row.topic,
             "to_partition": partition,
             "to_offset": offset,
             "is_done": durable or row.topic not in EFFECT_TOPICS,
@@ -110,25 +117,67 @@ def confirm(
         for row, partition, offset in rows
         if row.shard in held
     ]
-    if values:
-        conn.execute(
-            update(outbox)
-            .where(outbox.c.id == bindparam("row_id"))
-            .values(
-                incarnation=incarnation,
-                partition=bindparam("to_partition"),
-                offset=bindparam("to_offset"),
-                done=or_(outbox.c.done, bindparam("is_done")),
-            ),
-            values,
-        )
+    if not values:
+        return True
+    if not durable and not _log_grows(conn, incarnation, values):
+        return False
+    conn.execute(
+        update(outbox)
+        .where(outbox.c.id == bindparam("row_id"))
+        .values(
+            incarnation=incarnation,
+            partition=bindparam("to_partition"),
+            offset=bindparam("to_offset"),
+            done=or_(outbox.c.done, bindparam("is_done")),
+        ),
+        values,
+    )
+    return True
+
+
+def _log_grows(conn: Connection, incarnation: str, values: Sequence[Mapping[str, Any]]) -> bool:
+    """Note the new ends of the log. False if it ends, or did meanwhile, below what was noted."""
+    topics = {value["topic"] for value in values}
+    known = highest_offsets(conn, incarnation, topics)
+    again = [v for v in values if 0 <= v["to_offset"] <= known.get((v["topic"], v["to_partition"]), -1)]
+    if again:
+        # A repeat of this very transaction is no loss.
+        noted = {
+            row.id: (row.partition, row.offset)
+            for row in conn.execute(
+                select(outbox.c.id, outbox.c.partition, outbox.c.offset).where(
+                    outbox.c.id.in_([v["row_id"] for v in again]), outbox.c.incarnation == incarnation
+                )
+            )
+        }
+        if any(noted.get(v["row_id"]) != (v["to_partition"], v["to_offset"]) for v in again):
+            return False
+    ends: dict[tuple[str, int], int] = {}
+    for v in values:
+        place = (v["topic"], v["to_partition"])
+        ends[place] = max(v["to_offset"], ends.get(place, -1))
+    statement = insert(conn, broker_log)
+    conn.execute(
+        statement.on_conflict_do_update(
+            index_elements=["incarnation", "topic", "partition"],
+            set_={"highest": statement.excluded.highest},
+            where=broker_log.c.highest < statement.excluded.highest,
+        ),
+        [
+            {"incarnation": incarnation, "topic": topic, "partition": partition, "highest": highest}
+            for (topic, partition), highest in sorted(ends.items())
+        ],
+    )
+    return True
 
 
 def _held(conn: Connection, shards: Mapping[int, int]) -> set[int]:
-    query = select(leases.c.name).where(
-        or_(*(and_(leases.c.name == f"outbox:{shard}", leases.c.epoch == epoch) for shard, epoch in shards.items()))
-    )
-    return {int(name.partition(":")[2]) for name in conn.scalars(query)} if shards else set()
+    """The shards whose epoch still holds; nobody can take them over before this transaction has ended."""
+    if not shards:
+        return set()
+    ours = or_(*(and_(leases.c.name == f"outbox:{shard}", leases.c.epoch == epoch) for shard, epoch in shards.items()))
+    query = select(leases.c.name).where(ours).order_by(leases.c.name).with_for_update(read=True)
+    return {int(name.partition(":")[2]) for name in conn.scalars(query)}
 
 
 def published(conn: Connection, event_id: str, raw: bytes | None, dataref: str | None) -> bool:
@@ -144,14 +193,14 @@ def backlog(conn: Connection) -> int:
     return conn.scalar(select(func.count()).where(~outbox.c.done, outbox.c.incarnation.is_(None))) or 0
 
 
-def highest_offsets(conn: Connection, incarnation: str) -> dict[tuple[str, int], int]:
+def highest_offsets(
+    conn: Connection, incarnation: str, topics: Collection[str] | None = None
+) -> dict[tuple[str, int], int]:
     """The highest confirmed offset per topic and partition: a log that ends below it has lost records."""
-    query = (
-        select(outbox.c.topic, outbox.c.partition, func.max(outbox.c.offset))
-        .where(outbox.c.incarnation == incarnation)
-        .group_by(outbox.c.topic, outbox.c.partition)
-    )
-    return {(topic, partition): offset for topic, partition, offset in conn.execute(query)}
+    query = select(broker_log).where(broker_log.c.incarnation == incarnation)
+    if topics is not None:
+        query = query.where(broker_log.c.topic.in_(topics))
+    return {(row.topic, row.partition): row.highest for row in conn.execute(query)}
 
 
 def sweep(conn: Connection, before_id: int) -> int:

@@ -19,6 +19,15 @@ def activate(conn: Connection, version: str, body: bytes, at: datetime) -> None:
     )
 
 
+def introduce(conn: Connection, version: str, body: bytes, at: datetime) -> str:
+    """Activate a version that never was active. One that was, and has been replaced since, stays replaced: a process
+    that starts again with an old configuration must not undo what was activated after it. Gives the active version."""
+    known = conn.scalar(select(policies.c.activated_at).where(policies.c.version == version))
+    if known is None:
+        activate(conn, version, body, at)
+    return active_version(conn)
+
+
 def active_version(conn: Connection) -> str:
     """The version that new interactions are stamped with. Raises NotFound before the first activation."""
     version: str | None = conn.scalar(select(policies.c.version).where(policies.c.active))

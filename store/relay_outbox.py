@@ -1,31 +1,51 @@
 """The outbox as the relay sees it: leases per shard, what is pending, what was confirmed or refused."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy.engine import Connection
 
 from schemas.dead_letter import DeadLetter, Place
+from schemas.errors import BrokerUnavailable
 from schemas.outbox import OutboxRow
 from schemas.states import InteractionState
 from store import dead_letters, leases, ledger, outbox
 from store.database import Database
+
+_RELAYS = "relay:"
 
 
 class Clock(Protocol):
     def now(self) -> datetime: ...
 
 
-class RelayOutbox:
-    """Implements the relay's port over the database. `durable`: the broker keeps what it confirmed."""
+class LogRolledBack(BrokerUnavailable):
+    """The broker has lost the end of its log: nothing is confirmed until its new life has begun."""
 
-    def __init__(self, database: Database, clock: Clock, *, shards: int, durable: bool) -> None:
+
+class RelayOutbox:
+    """Implements the relay's port over the database.
+
+    `durable`: the broker keeps what it confirmed. One that is not may lose the end of its log: `forgot` is awaited,
+    with the incarnation that did, whenever a confirmation shows it.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        shards: int,
+        durable: bool,
+        forgot: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._shards = shards
         self._durable = durable
+        self._forgot = forgot
         self._wake = asyncio.Event()
         database.on_commit(self._wake.set)
 
@@ -33,16 +53,25 @@ class RelayOutbox:
         return self._wake
 
     async def lease(self, owner: str, want: int | None, ttl_s: float) -> dict[int, int]:
-        """Shard → epoch for all that `owner` holds now; at most `want` of them."""
-        now = self._clock.now()
-        until = now + timedelta(seconds=ttl_s)
-        names = [f"outbox:{shard}" for shard in range(self._shards)][:want]
-        held = await self._database.write(lambda conn: leases.acquire(conn, names, owner, now, until))
+        """Shard → epoch for all that `owner` holds now: its fair share among the relays, at most `want`."""
+        names = [f"outbox:{shard}" for shard in range(self._shards)]
+
+        def work(conn: Connection) -> dict[str, int]:
+            now = self._clock.now()
+            until = now + timedelta(seconds=ttl_s)
+            return leases.share(conn, names, owner, now, until, members=_RELAYS, most=want)
+
+        held = await self._database.write(work)
         return {int(name.partition(":")[2]): epoch for name, epoch in held.items()}
 
     async def release(self, owner: str) -> None:
         now = self._clock.now()
-        await self._database.write(lambda conn: leases.release(conn, owner, now, "outbox:"))
+
+        def work(conn: Connection) -> None:
+            leases.release(conn, owner, now, "outbox:")
+            leases.release(conn, owner, now, _RELAYS)
+
+        await self._database.write(work)
 
     async def pending(self, shards: Mapping[int, int], incarnation: str, limit: int) -> list[OutboxRow]:
         return await self._database.read(lambda conn: outbox.pending(conn, list(shards), incarnation, limit))
@@ -50,7 +79,15 @@ class RelayOutbox:
     async def confirmed(
         self, shards: Mapping[int, int], incarnation: str, rows: Sequence[tuple[OutboxRow, int, int]]
     ) -> None:
-        await self._database.write(lambda conn: outbox.confirm(conn, shards, incarnation, rows, durable=self._durable))
+        """Raises LogRolledBack."""
+        held = dict(shards)
+        if await self._database.write(
+            lambda conn: outbox.confirm(conn, held, incarnation, rows, durable=self._durable)
+        ):
+            return
+        if self._forgot is not None:
+            await self._forgot(incarnation)
+        raise LogRolledBack(f"the log of {incarnation} ends below what it had confirmed")
 
     async def refused(self, shards: Mapping[int, int], row: OutboxRow, reason: str) -> None:
         """The broker will never take this row: it becomes a dead letter, and the next ones go on."""

@@ -6,11 +6,13 @@ from alembic import command
 from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
 from schemas.errors import ConfigError
 from store.database import Database
 
+_LOCK = 0x5B0A2D  # any number, as long as nobody else in this database uses it for something else
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -33,6 +35,8 @@ def current(conn: Connection) -> str | None:
 
 
 def _upgrade(conn: Connection) -> tuple[str | None, str]:
+    if conn.dialect.name == "postgresql":  # of several processes that start together, one migrates; the others wait
+        conn.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     before = current(conn)
     command.upgrade(_config(conn), "head")
     return before, head()

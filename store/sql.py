@@ -40,6 +40,15 @@ class Json(TypeDecorator[Any]):
         return None if value is None else orjson.loads(value)
 
 
+NEWS = "switchboard.news"
+"""Key in `Connection.info`: this transaction holds something that other processes wait for."""
+
+
+def news(conn: Connection) -> None:
+    """Have the other processes told once this transaction is committed."""
+    conn.info[NEWS] = True
+
+
 def insert(conn: Connection, table: Table) -> Any:
     """The dialect's own INSERT, which knows ON CONFLICT and RETURNING."""
     if conn.dialect.name == "postgresql":

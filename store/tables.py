@@ -152,6 +152,25 @@ outbox_positions = Table(
     Column("position", Integer, nullable=False),
 )
 
+broker_log = Table(
+    "broker_log",
+    metadata,
+    Column("incarnation", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("highest", BigInteger, nullable=False),
+    comment="The highest offset that a broker which may forget has confirmed: its log never ends below it.",
+)
+
+# --- owner: lives.py --------------------------------------------------------------------------------------------
+broker_lives = Table(
+    "broker_lives",
+    metadata,
+    Column("cluster", Text, primary_key=True),
+    Column("life", Integer, nullable=False),
+    Column("since", Moment, nullable=False),
+)
+
 # --- owner: leases.py -------------------------------------------------------------------------------------------
 leases = Table(
     "leases",
@@ -219,6 +238,12 @@ deliveries = Table(
     Index("deliveries_due", "channel", "state", "due_at"),
     Index("deliveries_by_conversation", "conversation_id", "recipient", "state"),
     Index("deliveries_by_session", "session_id"),
+    Index(
+        "deliveries_open_attempts",
+        "owner",
+        sqlite_where=text("state = 'attempting'"),
+        postgresql_where=text("state = 'attempting'"),
+    ),
 )
 
 # --- owner: work_items.py ---------------------------------------------------------------------------------------
@@ -307,6 +332,13 @@ policies = Table(
     Column("created_at", Moment, nullable=False),
     Column("activated_at", Moment),
     Column("active", Boolean, nullable=False),
+    Index(
+        "policies_one_active",
+        "active",
+        unique=True,
+        sqlite_where=text("active"),
+        postgresql_where=text("active"),
+    ),
 )
 
 # --- owner: refusals.py -----------------------------------------------------------------------------------------

@@ -7,12 +7,16 @@ from channels.email.ingress import SmtpIngress
 from channels.email.sender import EmailSender
 from channels.email.settings import EmailSettings
 from channels.port import Channel, Context, Parts
+from channels.presence import Presence
 
 
 def _build(context: Context, accounts: Mapping[str, Any]) -> Parts:
     if not accounts:
         return Parts()
-    return Parts(inbound=[SmtpIngress(context, accounts)], outbound=[EmailSender(context, accounts)])
+    presence = Presence(context.store, context.clock)
+    return Parts(
+        inbound=[SmtpIngress(context, accounts)], outbound=[presence, EmailSender(context, accounts, presence)]
+    )
 
 
 CHANNEL = Channel(name="email", settings=EmailSettings, build=_build)

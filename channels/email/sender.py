@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from email.policy import SMTP
@@ -11,6 +10,7 @@ from channels.email.compose import compose, message_id
 from channels.email.settings import EmailSettings, SmtpSettings
 from channels.email.transfer import Outcome, transfer
 from channels.port import Context
+from channels.presence import Presence
 from channels.retry import next_attempt
 from runtime.logs import get_logger
 from runtime.tasks import TaskOwner
@@ -30,10 +30,10 @@ class EmailSender:
 
     name = "email sender"
 
-    def __init__(self, context: Context, accounts: Mapping[str, EmailSettings]) -> None:
+    def __init__(self, context: Context, accounts: Mapping[str, EmailSettings], presence: Presence) -> None:
         self._context = context
+        self._presence = presence
         self._accounts = {name: settings for name, settings in accounts.items() if settings.smtp is not None}
-        self._owner = uuid.uuid4().hex
         self._tasks = TaskOwner()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -41,18 +41,10 @@ class EmailSender:
         self._sent = context.metrics.counter("email_attempts_total", "Attempts to send a mail.", ["account", "state"])
 
     async def start(self) -> None:
-        """Attempts that an earlier process left open have an unknown outcome; then the loop begins."""
-        now = self._context.clock.now()
-        store = self._context.store
-        left = await store.database.write(
-            lambda conn: deliveries.orphaned(conn, store.outbox, "email", self._owner, now)
-        )
-        if left:
-            log.warning("mails whose outcome is unknown: see `switchboard deliveries list --state unknown`", mails=left)
         for name, settings in self._accounts.items():
             assert settings.smtp is not None
             self._room[name] = asyncio.Semaphore(settings.smtp.connections)
-        store.database.on_commit(self._wake.set)
+        self._context.store.database.on_commit(self._wake.set)
         self._tasks.spawn("email.sender", self._run())
 
     async def drain(self) -> None:
@@ -117,13 +109,11 @@ class EmailSender:
                 log.exception("an attempt failed in an unforeseen way", reply=item.reply.id)
 
     async def _attempt(self, item: Due, settings: EmailSettings, relay: SmtpSettings) -> None:
-        reply, now = item.reply, self._context.clock.now()
+        reply, now, owner = item.reply, self._context.clock.now(), self._presence.owner
         identity = message_id(reply, settings.address.rpartition("@")[2])
         store = self._context.store
         if not await store.database.write(
-            lambda conn: deliveries.begin(
-                conn, reply.id, item.recipient, owner=self._owner, provider_id=identity, now=now
-            )
+            lambda conn: deliveries.begin(conn, reply.id, item.recipient, owner=owner, provider_id=identity, now=now)
         ):
             return
         outcome = await self._deliver(item, settings, relay, now)
@@ -136,7 +126,7 @@ class EmailSender:
                 outcome = Outcome(DeliveryState.FAILED, f"given up after {item.attempt + 1} attempts: {outcome.detail}")
         while True:
             try:
-                await store.database.write(
+                written = await store.database.write(
                     lambda conn: deliveries.finish(
                         conn,
                         store.outbox,
@@ -145,11 +135,13 @@ class EmailSender:
                         outcome.state,
                         frm=[DeliveryState.ATTEMPTING],
                         now=ended,
-                        owner=self._owner,
+                        owner=owner,
                         detail=outcome.detail,
                         due_at=due_at,
                     )
                 )
+                if not written:  # we were taken for gone: the row says unknown, and that is for a person to mend
+                    log.warning("an outcome came too late", reply=reply.id, outcome=outcome.state.value)
                 return
             except TemporaryError as error:
                 log.warning("the outcome could not be written yet", reply=reply.id, error=str(error))

@@ -357,6 +357,10 @@ class TestDeliveryLedger:
         return reply
 
     async def test_a_reply_is_copied_in_once_and_sent_once(self, house: House) -> None:
+    async def arrive(self, db: Database, *owners: str) -> None:
+        for owner in owners:
+            await db.write(lambda c, o=owner: deliveries.arrive(c, o, T1, T1 + timedelta(seconds=15)))
+
         reply, db, out = await self.reply(house), house.database, house.out
         for _ in range(2):
             await db.write(lambda c: deliveries.copy_in(c, [reply], T1))
@@ -368,6 +372,7 @@ class TestDeliveryLedger:
             return db.write(lambda c: deliveries.begin(c, reply.id, to, owner=owner, provider_id="x@shop", now=T1))
 
         assert await begin("one")
+        await self.arrive(db, "one", "two")
         assert not await begin("two")
         finish = lambda c: deliveries.finish(  # noqa: E731
             c, out, reply.id, to, DeliveryState.SENT, frm=[DeliveryState.ATTEMPTING], now=T1, owner="one"
@@ -379,16 +384,57 @@ class TestDeliveryLedger:
         assert not [r for r in pending if r.topic == "replies"], "its ledger row is its effect"
 
     async def test_an_attempt_whose_owner_is_gone_is_unknown_and_never_made_again(self, house: House) -> None:
-        reply, db = await self.reply(house), house.database
+        reply, db, out = await self.reply(house), house.database, house.out
         to = reply.recipient.address
         await db.write(lambda c: deliveries.copy_in(c, [reply], T1))
         await db.write(lambda c: deliveries.begin(c, reply.id, to, owner="dead", provider_id="x@shop", now=T1))
-        assert await db.write(lambda c: deliveries.orphaned(c, house.out, "email", "me", T1)) == 1
+        await self.arrive(db, "dead", "me")
+        assert await db.write(lambda c: deliveries.orphaned(c, out, "me", T1)) == 0, "it may still be at it"
+        later = T1 + timedelta(seconds=15)
+        assert await db.write(lambda c: deliveries.stay(c, "me", later + timedelta(seconds=15)))
+        assert await db.write(lambda c: deliveries.orphaned(c, out, "me", later)) == 1
         assert await db.read(lambda c: deliveries.due(c, "email", T1 + timedelta(days=9), 10)) == []
-        await db.write(lambda c: deliveries.resolve(c, house.out, reply.id, sent=False, now=T1))
+        await db.write(lambda c: deliveries.resolve(c, out, reply.id, sent=False, now=T1))
         assert len(await db.read(lambda c: deliveries.due(c, "email", T1, 10))) == 1
 
     async def test_a_reply_waits_for_the_one_before_it(self, house: House) -> None:
+    async def test_a_sender_that_was_taken_for_gone_writes_no_outcome_and_begins_nothing(self, house: House) -> None:
+        reply, db, out = await self.reply(house), house.database, house.out
+        to = reply.recipient.address
+        await db.write(lambda c: deliveries.copy_in(c, [reply], T1))
+        await self.arrive(db, "paused", "me")
+
+        def begin(owner: str):  # type: ignore[no-untyped-def]
+            return db.write(lambda c: deliveries.begin(c, reply.id, to, owner=owner, provider_id="x@shop", now=T1))
+
+        def finish(owner: str, to_state: DeliveryState):  # type: ignore[no-untyped-def]
+            return db.write(
+                lambda c: deliveries.finish(
+                    c, out, reply.id, to, to_state, frm=[DeliveryState.ATTEMPTING], now=T1, owner=owner
+                )
+            )
+
+        assert await begin("paused")
+        later = T1 + timedelta(minutes=1)
+        await db.write(lambda c: deliveries.stay(c, "me", later + timedelta(seconds=15)))
+        assert await db.write(lambda c: deliveries.orphaned(c, out, "me", later)) == 1
+        assert not await db.write(lambda c: deliveries.stay(c, "paused", later + timedelta(seconds=15)))
+        assert not await finish("paused", DeliveryState.SENT)
+        await db.write(lambda c: deliveries.resolve(c, out, reply.id, sent=False, now=later))
+        assert not await begin("paused")
+        assert await begin("me")
+        assert not await finish("paused", DeliveryState.DEFERRED)
+        assert await finish("me", DeliveryState.SENT)
+
+    async def test_the_only_process_takes_every_other_owner_for_gone_at_once(self, house: House) -> None:
+        reply, db = await self.reply(house), house.database
+        await db.write(lambda c: deliveries.copy_in(c, [reply], T1))
+        await self.arrive(db, "killed", "me")
+        to = reply.recipient.address
+        await db.write(lambda c: deliveries.begin(c, reply.id, to, owner="killed", provider_id="x@shop", now=T1))
+        assert await db.write(lambda c: deliveries.orphaned(c, house.out, "me", T1, alone=True)) == 1
+        assert await db.write(lambda c: deliveries.stay(c, "me", T1))
+
         reply, db = await self.reply(house), house.database
         later = reply.model_copy(update={"id": "later", "created_at": T1 + timedelta(seconds=1)})
         await db.write(lambda c: replies.request(c, house.out, later))
@@ -400,6 +446,7 @@ class TestDeliveryLedger:
         to = reply.recipient.address
         await db.write(lambda c: deliveries.copy_in(c, [reply], T1))
         await db.write(lambda c: deliveries.begin(c, reply.id, to, owner="me", provider_id="ours@shop", now=T1))
+        await self.arrive(db, "me")
         answer = await house.accept(email("m9@example.org", references=("ours@shop",)))
         assert answer.conversation_id == reply.conversation_id
         assert answer.seq == 2
