@@ -88,6 +88,12 @@ class MemoryBus:
         log.append(Record(item.topic, number, len(log), item.key.encode(), item.value, item.headers, now))
         return Confirmed(number, len(log) - 1)
 
+    def positions(self, group: str, topics: Sequence[str]) -> dict[Place, tuple[int, int]]:
+        """As `bus.positions.positions`."""
+        self.require()
+        committed = self.group(group).committed
+        return {place: (committed.get(place, 0), len(self.records(place))) for place in self.partitions_of(topics)}
+
     def wake(self) -> None:
         self._written.set()
         self._written = asyncio.Event()
@@ -126,6 +132,10 @@ class MemorySource:
         self._positions: dict[Place, int] = {}
         self._epochs: dict[Place, int] = {}
         self._paused: set[Place] = set()
+
+    @property
+    def assignment(self) -> frozenset[Place]:
+        return frozenset(self._positions)
 
     async def start(self) -> None:
         self._bus.require()

@@ -12,6 +12,11 @@ class Source(Protocol):
     At least once: what was not committed is read again, by this member or by another one.
     """
 
+    @property
+    def assignment(self) -> frozenset[Place]:
+        """The partitions that are this member's now."""
+        ...
+
     async def start(self) -> None:
         """Join the group. Raises BrokerUnavailable."""
         ...

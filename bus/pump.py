@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from bus.port import Source
-from bus.records import Batch
+from bus.records import Batch, Place
 from runtime.backoff import backoff
 from runtime.logs import get_logger
 from runtime.tasks import TaskOwner
@@ -35,10 +35,17 @@ class Pump:
         self._loop: asyncio.Task[None] | None = None
         self.healthy = False
         """False while nothing can be read or handled: what readiness reports."""
+        self.paused = ""
+        """Why it waits, if it knows."""
 
     @property
     def name(self) -> str:
         return self._name
+
+    @property
+    def held(self) -> frozenset[Place]:
+        """The partitions that are ours now."""
+        return self._source.assignment
 
     async def start(self) -> None:
         self._loop = self._tasks.spawn(self._name, self._run())
@@ -72,12 +79,12 @@ class Pump:
                 if len(batch):
                     await self._handle(batch)
                     await self._source.commit(batch)
-                attempt, self.healthy = 0, True
+                attempt, self.healthy, self.paused = 0, True, ""
             except Exception as error:
                 if not is_temporary(error):
                     raise
-                self.healthy = False
-                log.warning("paused", pump=self._name, error=f"{type(error).__name__}: {error}", attempt=attempt)
+                self.healthy, self.paused = False, f"{type(error).__name__}: {error}"
+                log.warning("paused", pump=self._name, error=self.paused, attempt=attempt)
                 if batch is not None and len(batch):
                     await self._source.seek_back(batch)
                 await self._pause(backoff(attempt, 0.2, PAUSE_CAP_S))

@@ -34,6 +34,10 @@ class MovableSource:
         self._address = address
         self._moved.set()
 
+    @property
+    def assignment(self) -> frozenset[Place]:
+        return self._source.assignment if self._source is not None else frozenset()
+
     async def start(self) -> None:
         await self._current()
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 Headers = tuple[tuple[str, bytes], ...]
 Place = tuple[str, int]
 """Topic and partition."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record as read, its bytes untouched. `timestamp` is in milliseconds since 1970, UTC."""
 
     topic: str
@@ -21,8 +21,7 @@ class Record:
     timestamp: int
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """One record to write. Without a partition the key decides (murmur2)."""
 
     topic: str

@@ -9,7 +9,7 @@ import re2
 from rules.fields import FIELDS, View
 from rules.model import All, AnyOf, Condition, Leaf, Not
 from rules.words import normal, phrase
-from schemas.decision import Failed
+from schemas.structs import Failed
 
 REGEX_CHARS = 4096
 SHOWN_CHARS = 80

@@ -10,9 +10,9 @@ from rules.conditions import shown
 from rules.fields import View
 from rules.model import Rule
 from rules.policy import Policy
-from schemas.decision import ActionTrace, CloseReason, Facts, Failed, RuleTrace, Tier
+from schemas.decision import CloseReason, Tier
 from schemas.durations import format_duration
-from schemas.interaction import Interaction
+from schemas.structs import ActionTrace, Facts, Failed, Interaction, RuleTrace
 
 
 class ChosenAnswer(NamedTuple):

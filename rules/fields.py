@@ -8,9 +8,10 @@ from typing import Literal, get_args
 from rules.calendar import Calendar
 from rules.model import Operator
 from rules.words import normal
-from schemas.decision import TIERS, Facts, Tier
-from schemas.interaction import CHANNELS, EmailContent, Interaction, Verdict, WebFormContent
+from schemas.decision import TIERS, Tier
+from schemas.interaction import CHANNELS, Verdict
 from schemas.limits import TEXT_CHARS
+from schemas.structs import Facts, Interaction
 
 Kind = Literal["text", "word", "address", "set", "flag", "hours"]
 
@@ -86,7 +87,7 @@ def _message(view: View, _: str) -> tuple[str, ...]:
 
 def _headers(view: View, name: str) -> tuple[str, ...]:
     content = view.interaction.content
-    if not isinstance(content, EmailContent):
+    if content.channel != "email":
         return ()
     wanted = name.lower()
     return tuple(value or " " for key, value in content.headers if key.lower() == wanted)
@@ -94,7 +95,7 @@ def _headers(view: View, name: str) -> tuple[str, ...]:
 
 def _form(view: View, name: str) -> tuple[str, ...]:
     content = view.interaction.content
-    return (content.fields.get(name, ""),) if isinstance(content, WebFormContent) else ()
+    return (content.fields.get(name, ""),) if content.channel == "web_form" else ()
 
 
 FIELDS: Mapping[str, Field] = {

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from rules.engine import RuleResult
 from rules.model import TableCondition
 from rules.policy import Policy
-from schemas.decision import Facts, Tier
+from schemas.decision import Tier
 from schemas.durations import format_duration
-from schemas.interaction import Interaction
+from schemas.structs import Facts, Interaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ _FINER = re.compile(rb"\.\d{7}")
 """A moment finer than a microsecond: one reader rounds it, the other cuts it."""
 
 _decoder = msgspec.json.Decoder(structs.Interaction)
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(enc_hook=lambda value: value.model_dump(mode="json")).encode  # models may be in it
 _lines, _instants = leaves_of(interaction_.Interaction, Line), leaves_of(interaction_.Interaction, Instant)
 
 

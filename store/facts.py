@@ -6,9 +6,8 @@ from datetime import timedelta
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
-from schemas.decision import Facts
-from schemas.interaction import Interaction
 from schemas.states import OPEN_WORK_ITEM_STATES
+from schemas.structs import Facts, Interaction
 from store import customers
 from store.tables import conversations, interactions, work_items
 

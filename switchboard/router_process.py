@@ -3,12 +3,14 @@
 import asyncio
 
 from bus.kafka import KafkaSink, KafkaSource
+from bus.positions import positions
 from bus.topics import INTERACTIONS
 from router.hosts.bus_host import GROUP, BusHost
 from router.hosts.faust_host import FaustHost
 from router.hosts.lookup import StoreLookup
 from router.hosts.triage import Triage
-from runtime.lifecycle import Lifecycle, Service, stop_on_signals
+from router.hosts.watchdog import Host, Watchdog
+from runtime.lifecycle import Lifecycle, stop_on_signals
 from switchboard.base import Base, make_base
 from switchboard.settings import Configuration
 
@@ -37,14 +39,20 @@ async def run(configuration: Configuration, address: str, *, embedded: bool) -> 
     settings = configuration.settings
     triage = Triage(StoreLookup(base.database), base.store.blobs, base.clock)
     sink = KafkaSink(address, embedded=embedded, send_timeout_s=settings.kafka.send_timeout.total_seconds())
-    host: Service
+    batch_max = settings.router.batch_max
+    host: Host
     if settings.router.host == "faust":
         partitions = settings.kafka.partitions
-        host = FaustHost(triage, sink, address=address, partitions=partitions, embedded=embedded)
+        host = FaustHost(triage, sink, address=address, partitions=partitions, embedded=embedded, batch_max=batch_max)
     else:
         source = KafkaSource(address, GROUP, [INTERACTIONS], embedded=embedded)
-        host = BusHost(triage, source, sink, batch_max=settings.router.batch_max)
+        host = BusHost(triage, source, sink, batch_max=batch_max)
+    watchdog = Watchdog(
+        host,
+        lambda: positions(address, GROUP, [INTERACTIONS], embedded=embedded),
+        stuck_after_s=settings.router.stuck_after.total_seconds(),
+    )
     stop = asyncio.Event()
     with stop_on_signals(stop):
-        report = await Lifecycle([ReadOnlyStore(base), host], drain_timeout=10.0).run_until(stop)
+        report = await Lifecycle([ReadOnlyStore(base), host, watchdog], drain_timeout=20.0).run_until(stop)
     return 1 if report.died else 0

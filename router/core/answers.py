@@ -6,8 +6,8 @@ from typing import Any
 from rules.engine import RuleResult
 from rules.policy import Policy
 from rules.templates import TemplateError, echoes_customer, render
-from schemas.decision import Answer
-from schemas.interaction import Channel, Interaction
+from schemas.interaction import Channel
+from schemas.structs import Answer, Interaction
 
 WRITTEN: frozenset[Channel] = frozenset({"email", "chat", "web_form"})
 """Channels that can carry a written answer back."""

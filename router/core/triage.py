@@ -8,8 +8,8 @@ from rules.policy import Policy
 from rules.priority import Priority, prioritise
 from rules.templates import TemplateError
 from schemas import ids
-from schemas.decision import Answer, CloseReason, Decision, Facts, Outcome
-from schemas.interaction import Interaction
+from schemas.decision import CloseReason, Outcome
+from schemas.structs import Answer, Decision, Facts, Interaction
 
 
 def decide(policy: Policy, interaction: Interaction, facts: Facts, now: datetime) -> Decision:

@@ -1,8 +1,8 @@
-"""The Faust host, the default: one event at a time, simple and right.
+"""The Faust host, the default: batches of a partition in, confirmed decisions out, offsets committed after that.
 
 Faust by itself acknowledges an event whose processing raised, so the loop below never lets an exception out, takes
-events without automatic acknowledgement, and acknowledges each only after the broker has confirmed its result.
-This is the only module that imports Faust, and `_triage_agent` the only place that makes an agent.
+events without automatic acknowledgement, and acknowledges each only after the broker has confirmed its results.
+Only this module and `batch_transport` import Faust, and `_triage_agent` is the only place that makes an agent.
 """
 
 import asyncio
@@ -16,54 +16,85 @@ import faust
 from faust.types import StreamT
 
 from bus.port import Sink
-from bus.records import Record
+from bus.records import Outgoing
 from bus.topics import INTERACTIONS
+from router.hosts import batch_transport
 from router.hosts.bus_host import GROUP
 from router.hosts.publish import publish
+from router.hosts.spans import Place, Span
 from router.hosts.triage import Triage
 from runtime.backoff import backoff
 from runtime.logs import get_logger
+from runtime.tasks import TaskOwner
 from schemas.errors import is_temporary
 
 PAUSE_CAP_S = 5.0
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 15.0
+COMMIT_EVERY_S = 0.5
 
 log = get_logger(__name__)
 
 
 class FaustHost:
-    """A service that runs a Faust app in this process's own loop."""
+    """A service that runs a Faust app in this process's own loop.
 
-    def __init__(self, triage: Triage, sink: Sink, *, address: str, partitions: int, embedded: bool) -> None:
+    While one batch of a partition waits for its confirmation the next one is decided, but not written: a failed write
+    is made again before anything that follows it, so that decisions keep the order of their partition.
+    """
+
+    def __init__(
+        self, triage: Triage, sink: Sink, *, address: str, partitions: int, embedded: bool, batch_max: int = 1000
+    ) -> None:
         self._triage = triage
         self._sink = sink
         self._address = address
         self._partitions = partitions
         self._embedded = embedded
+        self._batch_max = batch_max
         # Faust makes a folder for tables, which we do not have; by default in the current folder.
         self._scratch = Path(tempfile.mkdtemp(prefix="switchboard-faust-"))
         self._app: faust.App | None = None
-        self._died: asyncio.Future[BaseException] | None = None
+        self._writing: dict[Place, asyncio.Task[None]] = {}
+        self._tasks = TaskOwner()
+        self._draining = asyncio.Event()
         self.healthy = False
+        self.paused = ""
+        """Why nothing is decided at the moment, if we know: store or broker are away."""
 
     @property
     def name(self) -> str:
         return "router"
 
+    @property
+    def held(self) -> frozenset[Place]:
+        """The partitions that are ours now."""
+        if self._app is None:
+            return frozenset()
+        return frozenset((tp.topic, tp.partition) for tp in self._app.consumer.assignment())
+
     async def start(self) -> None:
         """Raises what Faust raises when the broker does not answer."""
-        self._died = asyncio.get_running_loop().create_future()
         self._app = self._make_app()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(START_TIMEOUT_S):
             await self._app.start()
+        self._tasks.spawn("router.faust", self._crashed())
         self.healthy = True
 
     async def drain(self) -> None:
-        """Nothing to do apart: an event in hand that is not confirmed is read again by the next process."""
+        """Take no new batch; let those in work be confirmed, and commit them."""
+        self._draining.set()
+        if self._writing:
+            await asyncio.wait(self._writing.values())
+        if self._app is not None:
+            await self._app.consumer.commit()
 
     async def stop(self) -> None:
+        self._draining.set()
+        await self._tasks.cancel_all(1.0)
         if self._app is not None:
             try:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(STOP_TIMEOUT_S):
                     await self._app.stop()
             except TimeoutError:
                 log.warning("Faust did not stop in time")
@@ -71,25 +102,20 @@ class FaustHost:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     async def failed(self) -> BaseException:
-        assert self._died is not None, "start first"
-        watch = asyncio.ensure_future(self._crashed())
-        try:
-            done, _ = await asyncio.wait({watch, self._died}, return_when=asyncio.FIRST_COMPLETED)
-            return next(iter(done)).result()
-        finally:
-            watch.cancel()
+        return (await self._tasks.wait_failed())[1]
 
-    async def _crashed(self) -> BaseException:
+    async def _crashed(self) -> None:
         """Faust notes a crash of any of its services on the app."""
         while True:
             await asyncio.sleep(0.5)  # mode has no public signal to wait for
             if self._app is not None and self._app.crashed:
-                return self._app.crash_reason or RuntimeError("the Faust app crashed")
+                raise self._app.crash_reason or RuntimeError("the Faust app crashed")
 
     def _make_app(self) -> faust.App:
+        batch_transport.register()
         app = faust.App(
             GROUP,
-            broker=f"kafka://{self._address}",
+            broker=f"{batch_transport.SCHEME}://{self._address}",
             store="memory://",
             datadir=str(self._scratch),
             processing_guarantee="at_least_once",
@@ -99,63 +125,85 @@ class FaustHost:
             broker_session_timeout=6 if self._embedded else 30,
             broker_heartbeat_interval=1 if self._embedded else 3,
             broker_rebalance_timeout=6 if self._embedded else 60,
-            broker_max_poll_records=500,
-            broker_commit_interval=0.5,
+            broker_max_poll_records=self._batch_max,
+            broker_commit_interval=COMMIT_EVERY_S,
             broker_check_crcs=True,
             stream_buffer_maxsize=1024,
-            stream_wait_empty=False,
+            stream_wait_empty=True,
             consumer_auto_offset_reset="earliest",
+            # Faust's own producer sends nothing of ours, but is started: kept to the safe settings all the same.
             producer_acks=-1,
             producer_request_timeout=30,
             web_enabled=False,
             worker_redirect_stdouts=False,
         )
-        topic = app.topic(INTERACTIONS, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
-        self._triage_agent(app, topic)
+        app.transport.fetch_max_wait_ms = 100 if self._embedded else 500
+        schema = batch_transport.Batches(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+        self._triage_agent(app, app.topic(INTERACTIONS, schema=schema))
         return app
 
     def _triage_agent(self, app: faust.App, topic: Any) -> None:
         @app.agent(topic, concurrency=1, name="triage")
-        async def triage(stream: StreamT[bytes]) -> AsyncIterator[None]:
+        async def triage(stream: StreamT[Any]) -> AsyncIterator[None]:
             async for event in stream.noack().events():
-                await self._settle(_record(event.message))
-                event.ack()
+                if self._draining.is_set():
+                    await asyncio.Event().wait()  # acknowledge nothing: the next process reads it again
+                await self._take(event)
                 yield
 
-    async def _settle(self, record: Record) -> None:
-        """Decide and publish, again and again while the trouble may pass; anything else ends the process."""
+    async def _take(self, event: Any) -> None:
+        """Decide a batch; write it as soon as the batch before it, of the same partition, is confirmed."""
+        span: Span[Any] = event.value
+        outgoing = await self._decide(span)
+        if earlier := self._writing.get(span.place):
+            await asyncio.wait({earlier})
+        if outgoing is not None:
+            name = f"router.write {span.place[1]}"
+            task = self._tasks.spawn(name, self._write(event, span, outgoing), forever=False)
+            self._writing[span.place] = task
+
+    async def _decide(self, span: Span[Any]) -> list[Outgoing] | None:
+        """None when the partition was lost while we waited for the store."""
         attempt = 0
-        while True:
+        while self._is_current(span):
             try:
-                outgoing = await self._triage.process([record])
-                await publish(self._sink, self._triage, [record], outgoing)
+                decided = await self._triage.process(span.records)
             except Exception as error:
-                if not is_temporary(error):
-                    self._die(error)
-                    await asyncio.Event().wait()  # acknowledge nothing: the next process reads it again
-                self.healthy = False
-                log.warning("paused", error=f"{type(error).__name__}: {error}", attempt=attempt)
-                await asyncio.sleep(backoff(attempt, 0.2, PAUSE_CAP_S))
-                attempt += 1
+                attempt = await self._pause(error, attempt)
             else:
-                self.healthy = True
+                self._go_on()
+                return decided
+        return None
+
+    async def _write(self, event: Any, span: Span[Any], outgoing: list[Outgoing]) -> None:
+        attempt = 0
+        while self._is_current(span):
+            try:
+                await publish(self._sink, self._triage, span.records, outgoing)
+            except Exception as error:
+                attempt = await self._pause(error, attempt)
+            else:
+                self._go_on()
+                span.done = True
+                event.ack()
                 return
 
-    def _die(self, error: BaseException) -> None:
-        if self._died is not None and not self._died.done():
-            self._died.set_result(error)
+    def _is_current(self, span: Span[Any]) -> bool:
+        return self._app is not None and self._app.consumer.is_current(span)
+
+    async def _pause(self, error: Exception, attempt: int) -> int:
+        """Wait, and try again; raise what no waiting mends: it ends the process."""
+        if not is_temporary(error):
+            self._tasks.spawn("router.fatal", _raise(error))
+            await asyncio.Event().wait()  # acknowledge nothing: the next process reads it again
+        self.healthy, self.paused = False, f"{type(error).__name__}: {error}"
+        log.warning("paused", error=self.paused, attempt=attempt)
+        await asyncio.sleep(backoff(attempt, 0.2, PAUSE_CAP_S))
+        return attempt + 1
+
+    def _go_on(self) -> None:
+        self.healthy, self.paused = True, ""
 
 
-def _record(message: Any) -> Record:
-    headers = message.headers
-    if isinstance(headers, dict):
-        headers = headers.items()
-    return Record(
-        message.topic,
-        message.partition,
-        message.offset,
-        message.key,
-        message.value,
-        tuple((name, value or b"") for name, value in headers or ()),  # a header may be null
-        int((message.timestamp or 0) * 1000),
-    )
+async def _raise(error: Exception) -> None:
+    raise error

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from router.policies import PolicyBook
 from rules.policy import Policy
-from schemas.decision import Facts
-from schemas.interaction import Interaction
+from schemas.structs import Facts, Interaction
 from store.database import Database
 from store.facts import facts_of
 

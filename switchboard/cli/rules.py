@@ -13,6 +13,7 @@ from rules.explain import describe
 from rules.policy import Policy, compile_policy
 from schemas.decision import Decision, Facts
 from schemas.errors import ConfigError, NotFound
+from schemas.fast import as_model
 from schemas.interaction import Contact, Interaction
 from store import decisions
 from switchboard.base import opened
@@ -99,7 +100,7 @@ def _decide(policy: Policy, path: Path) -> Decision:
         interaction = interaction.model_copy(update={"policy_version": policy.version})
     else:
         interaction = _as_if_accepted(parse_mail(raw, account="file", received_at=now), policy, now)
-    return decide_safely(policy, interaction, Facts(), now)
+    return as_model(decide_safely(policy, interaction, Facts(), now))
 
 
 def _as_if_accepted(contact: Contact, policy: Policy, now: datetime) -> Interaction:

@@ -16,6 +16,7 @@ from schemas.codec import encode
 from schemas.decision import Decision, Facts
 from schemas.delivery import Delivery
 from schemas.events import Event
+from schemas.fast import as_model
 from schemas.interaction import Interaction
 from schemas.states import DeliveryState, InteractionState, WorkItemState
 from store import dead_letters, decisions, deliveries, desk, ledger, outbox, policies, replies, work_items
@@ -46,7 +47,7 @@ class House:
         return (await self.database.read(lambda c: ledger.load(c, [got.interaction_id])))[got.interaction_id]
 
     def decide(self, interaction: Interaction, **facts: object) -> Decision:
-        return decide_safely(self.policy, interaction, Facts(**facts), T1)  # type: ignore[arg-type]
+        return as_model(decide_safely(self.policy, interaction, Facts(**facts), T1))  # type: ignore[arg-type]
 
     async def push(self, *events: Event) -> None:
         records = [
@@ -356,11 +357,11 @@ class TestDeliveryLedger:
         (reply,) = await house.replies(interaction)
         return reply
 
-    async def test_a_reply_is_copied_in_once_and_sent_once(self, house: House) -> None:
     async def arrive(self, db: Database, *owners: str) -> None:
         for owner in owners:
             await db.write(lambda c, o=owner: deliveries.arrive(c, o, T1, T1 + timedelta(seconds=15)))
 
+    async def test_a_reply_is_copied_in_once_and_sent_once(self, house: House) -> None:
         reply, db, out = await self.reply(house), house.database, house.out
         for _ in range(2):
             await db.write(lambda c: deliveries.copy_in(c, [reply], T1))
@@ -371,8 +372,8 @@ class TestDeliveryLedger:
         def begin(owner: str):  # type: ignore[no-untyped-def]
             return db.write(lambda c: deliveries.begin(c, reply.id, to, owner=owner, provider_id="x@shop", now=T1))
 
-        assert await begin("one")
         await self.arrive(db, "one", "two")
+        assert await begin("one")
         assert not await begin("two")
         finish = lambda c: deliveries.finish(  # noqa: E731
             c, out, reply.id, to, DeliveryState.SENT, frm=[DeliveryState.ATTEMPTING], now=T1, owner="one"
@@ -387,8 +388,8 @@ class TestDeliveryLedger:
         reply, db, out = await self.reply(house), house.database, house.out
         to = reply.recipient.address
         await db.write(lambda c: deliveries.copy_in(c, [reply], T1))
-        await db.write(lambda c: deliveries.begin(c, reply.id, to, owner="dead", provider_id="x@shop", now=T1))
         await self.arrive(db, "dead", "me")
+        await db.write(lambda c: deliveries.begin(c, reply.id, to, owner="dead", provider_id="x@shop", now=T1))
         assert await db.write(lambda c: deliveries.orphaned(c, out, "me", T1)) == 0, "it may still be at it"
         later = T1 + timedelta(seconds=15)
         assert await db.write(lambda c: deliveries.stay(c, "me", later + timedelta(seconds=15)))
@@ -397,7 +398,6 @@ class TestDeliveryLedger:
         await db.write(lambda c: deliveries.resolve(c, out, reply.id, sent=False, now=T1))
         assert len(await db.read(lambda c: deliveries.due(c, "email", T1, 10))) == 1
 
-    async def test_a_reply_waits_for_the_one_before_it(self, house: House) -> None:
     async def test_a_sender_that_was_taken_for_gone_writes_no_outcome_and_begins_nothing(self, house: House) -> None:
         reply, db, out = await self.reply(house), house.database, house.out
         to = reply.recipient.address
@@ -435,6 +435,7 @@ class TestDeliveryLedger:
         assert await db.write(lambda c: deliveries.orphaned(c, house.out, "me", T1, alone=True)) == 1
         assert await db.write(lambda c: deliveries.stay(c, "me", T1))
 
+    async def test_a_reply_waits_for_the_one_before_it(self, house: House) -> None:
         reply, db = await self.reply(house), house.database
         later = reply.model_copy(update={"id": "later", "created_at": T1 + timedelta(seconds=1)})
         await db.write(lambda c: replies.request(c, house.out, later))
@@ -445,8 +446,8 @@ class TestDeliveryLedger:
         reply, db = await self.reply(house), house.database
         to = reply.recipient.address
         await db.write(lambda c: deliveries.copy_in(c, [reply], T1))
-        await db.write(lambda c: deliveries.begin(c, reply.id, to, owner="me", provider_id="ours@shop", now=T1))
         await self.arrive(db, "me")
+        await db.write(lambda c: deliveries.begin(c, reply.id, to, owner="me", provider_id="ours@shop", now=T1))
         answer = await house.accept(email("m9@example.org", references=("ours@shop",)))
         assert answer.conversation_id == reply.conversation_id
         assert answer.seq == 2

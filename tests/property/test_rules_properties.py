@@ -21,7 +21,8 @@ from rules.priority import prioritise
 from rules.templates import TemplateError, compile_template, render
 from rules.tree import parse_yaml
 from rules.words import normal, phrase, tokens
-from schemas.decision import TIERS, Decision, Facts
+from schemas.decision import TIERS
+from schemas.structs import Decision, Facts
 from tests.kit.contacts import NOW, call, chat, email, web_form
 from tests.kit.policies import accepted, example_policy
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from rules import compile as compiled_rules
@@ -147,7 +148,7 @@ def test_the_first_failing_condition_with_its_value() -> None:
 """
     deep, either, negated = evaluate(policy(rules), accepted(), Facts(), NOW, trace_all=True).traces
     assert deep.failed is not None and either.failed is not None and negated.failed is not None
-    assert deep.failed.model_dump() == {
+    assert msgspec.to_builtins(deep.failed) == {
         "path": "when.all[1].text",
         "field": "text",
         "operator": "contains",

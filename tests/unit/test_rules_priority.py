@@ -9,7 +9,7 @@ from rules.engine import RuleResult, evaluate
 from rules.explain import describe
 from rules.policy import Policy
 from rules.priority import prioritise
-from schemas.decision import Answer, Decision, Facts
+from schemas.structs import Answer, Decision, Facts
 from tests.kit.contacts import NOW, chat, email
 from tests.kit.policies import accepted, policy
 
