@@ -27,7 +27,7 @@ class Outbox(Protocol):
     """What the relay needs of the store. Errors are temporary ones: the relay backs off and asks again."""
 
     async def lease(self, owner: str, want: int | None, ttl_s: float) -> dict[int, int]:
-        """Take or renew shards for `owner` (`want` of them, None for all that are free) for `ttl_s` seconds.
+        """Take or renew shards for `owner` for `ttl_s` seconds: its fair share of them, at most `want`.
 
         Gives shard -> epoch for all that the owner holds now. A shard's epoch grows with each new owner.
         """
@@ -79,7 +79,7 @@ class Relay:
         metrics: Metrics,
         shards: int | None = None,
         batch: int = 500,
-        lease_ttl_s: float = 15.0,
+        lease_ttl_s: float = 10.0,
         clock: Clock | None = None,
     ) -> None:
         self.name = "relay"
@@ -174,7 +174,8 @@ class Relay:
         target, sink = self._target, self._sink
         assert sink is not None, "start() comes first"
         await self._renew()
-        open_shards = {s: e for s, e in self._leased.items() if not self._is_blocked(s)}
+        held = dict(self._leased)
+        open_shards = {s: e for s, e in held.items() if not self._is_blocked(s)}
         if not open_shards:
             return False
         async with asyncio.timeout(_CALL_TIMEOUT_S):
@@ -186,7 +187,8 @@ class Relay:
         while lanes and self._target == target:
             wave = [lane[0] for lane in lanes.values()]
             outcomes = await sink.write([_outgoing(row) for row in wave])
-            settled += await self._settle(target[1], wave, outcomes)
+            # Under the epochs of when it was read and sent: if a shard has moved on meanwhile, this counts no more.
+            settled += await self._settle(held, target[1], wave, outcomes)
             for row, outcome in zip(wave, outcomes, strict=True):
                 lane = (row.topic, row.key)
                 if isinstance(outcome, Failed):
@@ -201,18 +203,24 @@ class Relay:
                 if not lanes[lane]:
                     del lanes[lane]
             await self._renew()
+            lost = {shard for shard, epoch in held.items() if self._leased.get(shard) != epoch}
+            lanes = {lane: rows for lane, rows in lanes.items() if rows[0].shard not in lost}
         self._block_shards(stuck - moved, moved)
         return settled > 0
 
     def _lanes(self, rows: Iterable[OutboxRow]) -> dict[_Lane, deque[OutboxRow]]:
         lanes: dict[_Lane, deque[OutboxRow]] = {}
+        # Looked at once: a lane that comes free half way through would begin with a row from its middle.
+        blocked = {what for what in self._blocked if self._is_blocked(what)}
         for row in sorted(rows, key=lambda row: row.position):
             lane = (row.topic, row.key)
-            if row.shard in self._leased and not self._is_blocked(lane):
+            if row.shard in self._leased and lane not in blocked:
                 lanes.setdefault(lane, deque()).append(row)
         return lanes
 
-    async def _settle(self, incarnation: str, wave: Sequence[OutboxRow], outcomes: Sequence[Outcome]) -> int:
+    async def _settle(
+        self, held: Mapping[int, int], incarnation: str, wave: Sequence[OutboxRow], outcomes: Sequence[Outcome]
+    ) -> int:
         """Write the outcomes down before any lane goes on. Gives how many rows are done with."""
         done: list[tuple[OutboxRow, int, int]] = []
         refused: list[tuple[OutboxRow, str]] = []
@@ -229,15 +237,15 @@ class Relay:
                     log.warning("not confirmed", topic=row.topic, event_id=row.event_id, reason=reason)
         async with asyncio.timeout(_CALL_TIMEOUT_S):
             if done:
-                await self._outbox.confirmed(self._leased, incarnation, done)
+                await self._outbox.confirmed(held, incarnation, done)
             for row, reason in refused:
                 log.error("refused for good", topic=row.topic, event_id=row.event_id, reason=reason)
-                await self._outbox.refused(self._leased, row, reason)
+                await self._outbox.refused(held, row, reason)
         return len(done) + len(refused)
 
     async def _renew(self) -> None:
         now = self._clock.monotonic()
-        if now - self._renewed < self._ttl_s / 3:
+        if now - self._renewed < (self._ttl_s / 3 if self._leased else min(_IDLE_S, self._ttl_s / 3)):
             return
         try:
             async with asyncio.timeout(self._ttl_s / 3):

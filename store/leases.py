@@ -90,6 +90,15 @@ def end(conn: Connection, prefix: str, now: datetime, *, besides: str = "") -> l
     return list(conn.scalars(leases.delete().where(leases.c.name.in_(names)).returning(leases.c.owner)))
 
 
+def evict(conn: Connection, owner: str, now: datetime, prefix: str) -> None:
+    """Let everybody else's leases run out now: the caller knows that there is nobody else."""
+    conn.execute(
+        update(leases)
+        .where(leases.c.name.startswith(prefix), leases.c.owner != owner, leases.c.until > now)
+        .values(until=now)
+    )
+
+
 def release(conn: Connection, owner: str, now: datetime, prefix: str = "") -> None:
     """Give up everything that `owner` holds, so that the next one need not wait."""
     conn.execute(update(leases).where(leases.c.owner == owner, leases.c.name.startswith(prefix)).values(until=now))

@@ -105,7 +105,7 @@ def confirm(
     False, and nothing is noted, if a broker that may forget gave an offset that it had given before: its log has lost
     its end.
     """
-    held = _held(conn, shards)
+    ours = held(conn, shards)
     values = [
         {
             "row_id": row.id,
@@ -115,7 +115,7 @@ def confirm(
             "is_done": durable or row.topic not in EFFECT_TOPICS,
         }
         for row, partition, offset in rows
-        if row.shard in held
+        if row.shard in ours
     ]
     if not values:
         return True
@@ -171,12 +171,14 @@ def _log_grows(conn: Connection, incarnation: str, values: Sequence[Mapping[str,
     return True
 
 
-def _held(conn: Connection, shards: Mapping[int, int]) -> set[int]:
+def held(conn: Connection, shards: Mapping[int, int]) -> set[int]:
     """The shards whose epoch still holds; nobody can take them over before this transaction has ended."""
     if not shards:
         return set()
-    ours = or_(*(and_(leases.c.name == f"outbox:{shard}", leases.c.epoch == epoch) for shard, epoch in shards.items()))
-    query = select(leases.c.name).where(ours).order_by(leases.c.name).with_for_update(read=True)
+    theirs = or_(
+        *(and_(leases.c.name == f"outbox:{shard}", leases.c.epoch == epoch) for shard, epoch in shards.items())
+    )
+    query = select(leases.c.name).where(theirs).order_by(leases.c.name).with_for_update(read=True)
     return {int(name.partition(":")[2]) for name in conn.scalars(query)}
 
 

@@ -46,6 +46,7 @@ class RelayOutbox:
         self._shards = shards
         self._durable = durable
         self._forgot = forgot
+        self._leased_before = False
         self._wake = asyncio.Event()
         database.on_commit(self._wake.set)
 
@@ -56,12 +57,18 @@ class RelayOutbox:
         """Shard → epoch for all that `owner` holds now: its fair share among the relays, at most `want`."""
         names = [f"outbox:{shard}" for shard in range(self._shards)]
 
+        first = not self._leased_before
+
         def work(conn: Connection) -> dict[str, int]:
             now = self._clock.now()
+            if first and self._database.is_sqlite:  # we are the only process: whoever else holds something is gone
+                leases.evict(conn, owner, now, "outbox:")
+                leases.evict(conn, owner, now, _RELAYS)
             until = now + timedelta(seconds=ttl_s)
             return leases.share(conn, names, owner, now, until, members=_RELAYS, most=want)
 
         held = await self._database.write(work)
+        self._leased_before = True
         return {int(name.partition(":")[2]): epoch for name, epoch in held.items()}
 
     async def release(self, owner: str) -> None:
@@ -92,8 +99,11 @@ class RelayOutbox:
     async def refused(self, shards: Mapping[int, int], row: OutboxRow, reason: str) -> None:
         """The broker will never take this row: it becomes a dead letter, and the next ones go on."""
         now = self._clock.now()
+        held = dict(shards)
 
         def work(conn: Connection) -> None:
+            if not outbox.held(conn, {row.shard: held.get(row.shard, 0)}):
+                return
             interaction_id = row.event_id.partition(":")[0] if row.topic == "interactions" else None
             letter = DeadLetter.model_construct(
                 id=interaction_id or f"outbox:{row.event_id}",

@@ -11,6 +11,7 @@ from bus.records import Failed, Outcome, Outgoing, Record
 from bus.relay import Relay
 from bus.topics import INTERACTIONS, REPLIES, TOPICS
 from runtime.metrics import Metrics
+from tests.kit.clock import ManualClock
 from tests.kit.outbox import MemoryOutbox
 
 
@@ -144,6 +145,21 @@ async def test_a_refused_row_becomes_a_dead_letter_and_the_next_goes_on() -> Non
     assert list(outbox.dead) == [big.id]
     assert "limit" in outbox.dead[big.id]
     assert [r.value for r in bus.log(INTERACTIONS)] == [b"a", b"c"]
+
+
+async def test_a_lane_that_comes_free_while_rows_are_sorted_does_not_begin_in_its_middle() -> None:
+    class Hurrying(ManualClock):
+        def monotonic(self) -> float:
+            self.advance(0.4)
+            return super().monotonic()
+
+    outbox = MemoryOutbox()
+    for n in range(4):
+        outbox.write(INTERACTIONS, "k", str(n))
+    relay = Relay(outbox.relay(), lambda _: None, "", "", owner="r", metrics=Metrics(), clock=Hurrying())  # type: ignore[arg-type, return-value]
+    relay._leased = {row.shard: 1 for row in outbox.rows}
+    relay._blocked[(INTERACTIONS, "k")] = (0, relay._clock.monotonic() + 1.0)
+    assert [row.position for lane in relay._lanes(outbox.rows).values() for row in lane] in ([], [0, 1, 2, 3])
 
 
 @pytest.mark.parametrize("seed", range(8))
