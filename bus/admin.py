@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
@@ -73,6 +74,30 @@ async def cluster_id(address: str) -> str:
         return await admin.cluster_id()
 
 
+async def log_ends(address: str, topics: Sequence[Topic]) -> tuple[str, dict[tuple[str, int], int]]:
+    """(the cluster's id, (topic, partition) → the offset that its next record gets) of those topics that exist.
+
+    Raises BrokerUnavailable.
+    """
+    async with _Admin(address) as admin:
+        cluster = await admin.cluster_id()
+        there = await admin.partitions([topic.name for topic in topics])
+    consumer = AIOKafkaConsumer(bootstrap_servers=address, request_timeout_ms=5_000)
+    try:
+        await _asked("connect", address, consumer.start())
+        ends = await _asked("list offsets", address, consumer.end_offsets([TopicPartition(*place) for place in there]))
+    finally:
+        await let_go("consumer", consumer.stop(), 2.0)
+    return cluster, {(place.topic, place.partition): end for place, end in ends.items()}
+
+
+async def _asked(what: str, address: str, coro: Any) -> Any:
+    try:
+        return await bounded(f"{what} ({address})", coro, _TIMEOUT_S)
+    except (KafkaError, OSError) as error:
+        raise BrokerUnavailable(f"{what}: no answer from {address}: {error}") from error
+
+
 class _Admin:
     def __init__(self, address: str) -> None:
         self._address = address
@@ -90,13 +115,18 @@ class _Admin:
         await let_go("admin", self._client.close(), 2.0)
 
     async def _call(self, what: str, coro: Any) -> Any:
-        try:
-            return await bounded(f"{what} ({self._address})", coro, _TIMEOUT_S)
-        except (KafkaError, OSError) as error:
-            raise BrokerUnavailable(f"{what}: no answer from {self._address}: {error}") from error
+        return await _asked(what, self._address, coro)
 
     async def cluster_id(self) -> str:
         return str((await self._call("describe cluster", self._client.describe_cluster()))["cluster_id"])
+
+    async def partitions(self, names: Sequence[str]) -> list[tuple[str, int]]:
+        """Every partition of those topics that exist."""
+        known = sorted(set(await self._call("list topics", self._client.list_topics())) & set(names))
+        if not known:
+            return []
+        described = await self._call("describe topics", self._client.describe_topics(known))
+        return [(topic["topic"], found["partition"]) for topic in described for found in topic["partitions"]]
 
     async def compare(self, topics: Sequence[Topic], partitions: int) -> list[Finding]:
         there = set(await self._call("list topics", self._client.list_topics()))

@@ -28,6 +28,7 @@ from ops import live
 from ops.port import Context as OpsContext
 from router.applier import applier
 from router.applier.applier import Applier
+from router.hosts.bus_host import GROUP as ROUTER_GROUP
 from router.policies import PolicyBook
 from runtime.http.app import create_app
 from runtime.http.server import HttpServer
@@ -36,6 +37,7 @@ from runtime.processes import ChildProcess, Command, RestartPolicy
 from schemas.errors import ConfigError
 from store.relay_outbox import RelayOutbox
 from switchboard.base import Base, StoreService, make_base
+from switchboard.lives import BrokerLives
 from switchboard.page import page_router
 from switchboard.secret import load_secret
 from switchboard.settings import Configuration
@@ -70,6 +72,11 @@ class House:
         self.base: Base = make_base(configuration)
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.broker: Broker = open_broker(self.settings.kafka, configuration.data_dir)
+        kafka = self.settings.kafka
+        self._durable = kafka.kind == "external" and kafka.replication > 1
+        self.lives = BrokerLives(
+            self.broker, self.base.database, self.base.clock, durable=self._durable, examines="relay" in self.roles
+        )
         self.router: ChildProcess | None = None
         self.http: HttpServer | None = None
         self.parts: dict[str, ChannelParts] = {}
@@ -81,7 +88,7 @@ class House:
     def _build(self) -> list[Service]:
         services: list[Service] = [StoreService(self.base)]
         if self.roles & NEED_BROKER:
-            services.append(self.broker)
+            services += [self.broker, self.lives]
             self._readiness["broker"] = lambda: self.broker.is_ready
         if "relay" in self.roles:
             services.append(Late(self._relay, "relay"))
@@ -153,18 +160,22 @@ class House:
     # What follows is built when its turn comes to start: it needs the broker's address.
 
     def _relay(self) -> Service:
-        kafka = self.settings.kafka
-        durable = not self.broker.is_embedded and kafka.replication > 1
-        outbox = RelayOutbox(self.base.database, self.base.clock, shards=kafka.partitions, durable=durable)
+        outbox = RelayOutbox(
+            self.base.database,
+            self.base.clock,
+            shards=self.settings.kafka.partitions,
+            durable=self._durable,
+            forgot=self.lives.forgot,
+        )
         relay = Relay(
             outbox,
             self._open_sink,
             self.broker.address,
-            self.broker.incarnation,
+            self.lives.incarnation,
             owner=self.owner,
             metrics=self.base.metrics,
         )
-        self.broker.on_restart(relay.reconnect)
+        self.lives.on_life(relay.reconnect)
         self._readiness["relay"] = lambda: relay.healthy
         return relay
 
@@ -186,14 +197,14 @@ class House:
         embedded = self.broker.is_embedded
 
         def open_source(address: str) -> Source:
-            return KafkaSource(address, group, topics, embedded=embedded)
+            return KafkaSource(address, self.lives.group(group), topics, embedded=embedded)
 
         source = MovableSource(open_source, self.broker.address)
 
         async def move(address: str, _incarnation: str) -> None:
             source.move(address)
 
-        self.broker.on_restart(move)
+        self.lives.on_life(move)
         pump = Pump(name, source, handle)
         self._readiness[name] = lambda: pump.healthy
         return pump
@@ -212,7 +223,7 @@ class House:
             if child.pid is not None:  # it asks for the command again, and so gets the new address
                 os.kill(child.pid, signal.SIGKILL)
 
-        self.broker.on_restart(restart)
+        self.lives.on_life(restart)
         self.router = child
         return child
 
@@ -220,7 +231,8 @@ class House:
         config = str(self.configuration.path)
         argv = [sys.executable, "-m", "switchboard", "--config", config, "router-process"]
         kind = "embedded" if self.broker.is_embedded else "external"
-        return Command([*argv, "--broker", f"{kind}:{self.broker.address}"], dict(os.environ))
+        argv += ["--broker", f"{kind}:{self.broker.address}", "--group", self.lives.group(ROUTER_GROUP)]
+        return Command(argv, dict(os.environ))
 
 
 class Late:

@@ -33,8 +33,8 @@ class ReadOnlyStore:
         await self._base.database.stop()
 
 
-async def run(configuration: Configuration, address: str, *, embedded: bool) -> int:
-    """Until SIGTERM (0) or until the host dies (1)."""
+async def run(configuration: Configuration, address: str, *, embedded: bool, group: str = GROUP) -> int:
+    """Until SIGTERM (0) or until the host dies (1). `group` is the router's in the broker's present life."""
     base = make_base(configuration, read_only=True)
     settings = configuration.settings
     triage = Triage(StoreLookup(base.database), base.store.blobs, base.clock)
@@ -43,13 +43,15 @@ async def run(configuration: Configuration, address: str, *, embedded: bool) -> 
     host: Host
     if settings.router.host == "faust":
         partitions = settings.kafka.partitions
-        host = FaustHost(triage, sink, address=address, partitions=partitions, embedded=embedded, batch_max=batch_max)
+        host = FaustHost(
+            triage, sink, address=address, partitions=partitions, embedded=embedded, batch_max=batch_max, group=group
+        )
     else:
-        source = KafkaSource(address, GROUP, [INTERACTIONS], embedded=embedded)
+        source = KafkaSource(address, group, [INTERACTIONS], embedded=embedded)
         host = BusHost(triage, source, sink, batch_max=batch_max)
     watchdog = Watchdog(
         host,
-        lambda: positions(address, GROUP, [INTERACTIONS], embedded=embedded),
+        lambda: positions(address, group, [INTERACTIONS], embedded=embedded),
         stuck_after_s=settings.router.stuck_after.total_seconds(),
     )
     stop = asyncio.Event()

@@ -44,7 +44,15 @@ class FaustHost:
     """
 
     def __init__(
-        self, triage: Triage, sink: Sink, *, address: str, partitions: int, embedded: bool, batch_max: int = 1000
+        self,
+        triage: Triage,
+        sink: Sink,
+        *,
+        address: str,
+        partitions: int,
+        embedded: bool,
+        batch_max: int = 1000,
+        group: str = GROUP,
     ) -> None:
         self._triage = triage
         self._sink = sink
@@ -52,6 +60,7 @@ class FaustHost:
         self._partitions = partitions
         self._embedded = embedded
         self._batch_max = batch_max
+        self._group = group
         # Faust makes a folder for tables, which we do not have; by default in the current folder.
         self._scratch = Path(tempfile.mkdtemp(prefix="switchboard-faust-"))
         self._app: faust.App | None = None
@@ -114,7 +123,7 @@ class FaustHost:
     def _make_app(self) -> faust.App:
         batch_transport.register()
         app = faust.App(
-            GROUP,
+            self._group,
             broker=f"{batch_transport.SCHEME}://{self._address}",
             store="memory://",
             datadir=str(self._scratch),

@@ -39,11 +39,11 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path, *, demo: bool = False) -> AsyncIterator[Running]:
-    """Everything under one roof, with an agent called `ada`."""
+async def running(folder: Path, *, demo: bool = False, brokers: str | None = None) -> AsyncIterator[Running]:
+    """Everything under one roof, with an agent called `ada`. `brokers` as in `kafka.brokers`."""
     mail = CustomersMailServer()
     await mail.start()
-    stage = set_up(port=0, relay_port=mail.port, folder=folder)
+    stage = set_up(port=0, relay_port=mail.port, folder=folder, brokers=brokers)
     token = agents.new_token()
     house = House(load(stage.config), extra=[guest_router(token)] if demo else [], demo=demo)
     await house.lifecycle.start()
