@@ -19,8 +19,8 @@ from tests.chaos.town import Town
 from tests.kit.history import Call
 
 RETRY_S = 0.4
-PATIENCE_S = 15.0
-SMTP_TIMEOUT_S = 10.0
+PATIENCE_S = 20.0
+TIMEOUT_S = 10.0
 HTTP_TIMEOUT = aiohttp.ClientTimeout(total=10)
 BROKEN = (aiohttp.ClientError, aiosmtplib.SMTPException, OSError, TimeoutError, ValueError)
 
@@ -104,7 +104,7 @@ class Carriers:
         while True:
             call = player.invoke(message)
             try:
-                async with asyncio.timeout(SMTP_TIMEOUT_S * 2):
+                async with asyncio.timeout(TIMEOUT_S * 2):
                     client = await self._connection()
                     try:
                         await client.sendmail(sender, [SHOP], raw)
@@ -125,7 +125,7 @@ class Carriers:
             if client.is_connected:
                 return client
         port = self._dice.choice(self._town.smtp)
-        client = aiosmtplib.SMTP(hostname="127.0.0.1", port=port, timeout=SMTP_TIMEOUT_S, start_tls=False)
+        client = aiosmtplib.SMTP(hostname="127.0.0.1", port=port, timeout=TIMEOUT_S, start_tls=False)
         await client.connect()
         return client
 
@@ -145,45 +145,56 @@ class Chatter(Player):
         self._last_seq = 0
         self._through = 0
         self._seen: set[str] = set()
+        self._visit = False
+        self._end: float | None = None
+        """When patience is over: counted from the moment when all is written."""
+        self._limit: asyncio.Timeout
 
     async def play(self) -> None:
-        while not self._satisfied() and not self.town.over.is_set():
-            await self._connect(None)
+        """Until the last message is answered, or patience has run out since it was accepted."""
+        while not self._satisfied() and not self._gone():
+            await self._connect()
             if not self._satisfied():
                 await self.pause()
 
     async def come_back(self, seconds: float) -> None:
         """Look in once more for what may have been missed."""
-        await self._connect(seconds)
+        self._next, self._visit = len(self.customer.messages), True
+        self._end = asyncio.get_running_loop().time() + seconds
+        await self._connect()
+
+    def _gone(self) -> bool:
+        return self._end is not None and asyncio.get_running_loop().time() > self._end
 
     def _satisfied(self) -> bool:
-        if self._next < len(self.customer.messages):
+        if self._next < len(self.customer.messages) or self._visit:
             return False
         return self._through >= self._last_seq or (self.customer.asks_a_machine and bool(self._seen))
 
-    async def _connect(self, seconds: float | None) -> None:
-        base = self.town.door(self.dice)
-        url = base.replace("http", "ws", 1) + "/chat/website/ws"
+    async def _connect(self) -> None:
         try:
-            async with (
-                asyncio.timeout(seconds),
-                self.session.ws_connect(
-                    url, heartbeat=5, origin=base, timeout=aiohttp.ClientWSTimeout(ws_close=1.0)
-                ) as socket,
-            ):
+            async with asyncio.timeout_at(self._end) as self._limit, await self._open() as socket:
                 token = self.town.sessions.get(self.customer.name)
                 await socket.send_json({"type": "hello", **({"session": token} if token else {})})
                 async for frame in socket:
                     if frame.type is not aiohttp.WSMsgType.TEXT:
                         break
                     await self._handle(socket, frame.json())
-                    if seconds is None and self._satisfied():
+                    if self._satisfied():
                         break
         except BROKEN:
             pass
         if self._call is not None:
             self._call.info(error="the socket is gone")
             self._call = None
+
+    async def _open(self) -> aiohttp.ClientWebSocketResponse:
+        base = self.town.door(self.dice)
+        url = base.replace("http", "ws", 1) + "/chat/website/ws"
+        async with asyncio.timeout(TIMEOUT_S):
+            return await self.session.ws_connect(
+                url, heartbeat=5, origin=base, timeout=aiohttp.ClientWSTimeout(ws_close=1.0)
+            )
 
     async def _handle(self, socket: aiohttp.ClientWebSocketResponse, event: dict[str, Any]) -> None:
         match event["type"]:
@@ -223,6 +234,9 @@ class Chatter(Player):
             self._again, self._next = False, self._next + 1
             if self._next < len(self.customer.messages):
                 await asyncio.sleep(self.customer.messages[self._next].pause)
+            else:
+                self._end = asyncio.get_running_loop().time() + PATIENCE_S
+                self._limit.reschedule(self._end)
         await self._send(socket)
 
     def _show(self, reply: dict[str, Any]) -> None:

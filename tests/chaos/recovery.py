@@ -15,7 +15,6 @@ from store.tables import history, interactions
 from tests.chaos.schedule import Fault
 from tests.chaos.town import Town
 
-LIMIT_S = 90.0
 EVERY_S = 0.1
 
 
@@ -28,12 +27,12 @@ class Recovery:
     caught_up_s: float | None
 
 
-async def watch(fault: Fault, town: Town, database: Database) -> Recovery:
+async def watch(fault: Fault, town: Town, database: Database, limit_s: float) -> Recovery:
     """Begin at the moment of healing."""
     begun, now = time.monotonic(), datetime.now(UTC)
     moves = await _moves(fault, town, database)
     moved = caught_up = None
-    while time.monotonic() - begun < LIMIT_S and (moved is None or caught_up is None):
+    while time.monotonic() - begun < limit_s and (moved is None or caught_up is None):
         try:
             if moved is None and await moves():
                 moved = time.monotonic() - begun

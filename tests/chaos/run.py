@@ -36,7 +36,9 @@ ROOMS = {"email": 60, "chat": 120, "web_form": 60}
 """How many customers of a channel are at it at the same time."""
 AT_ONCE = 2
 """How many faults may be on at the same time."""
-DRAIN_S = 240.0
+WARM_UP_S = 90.0
+PATIENCE_S = 90.0
+"""A drain in which nothing has moved for so long is over. A consumer that was killed is missed after 30 s only."""
 OPEN = ("received", "queued", "answering")
 MOVING = ("pending", "attempting", "deferred")
 
@@ -50,6 +52,8 @@ class Options:
     schedule: Sequence[Fault] | None = None
     """Instead of the seed's own: for tests that need a certain fault."""
     dawdles: float | None = None
+    """How many claims are answered after the lease only; None: the few that there are in any run."""
+    patience_s: float = PATIENCE_S
 
 
 @dataclass(kw_only=True)
@@ -118,8 +122,11 @@ class _Run:
             for work in (self._watch_leases, self._hurry_mail, self._progress):
                 background.append(asyncio.create_task(work(), name=work.__name__))
             try:
+                carriers = Carriers(self.town, self.options.seed)
+                early = next(c for c in self.people if c.channel == "email")
+                await self._warm_up(early, session, carriers)
                 faults = asyncio.create_task(self._faults(), name="faults")
-                await self._customers(session)
+                await self._customers([c for c in self.people if c is not early], session, carriers)
                 await faults
                 await self._drain(session)
                 await self._look_at_pages(session)
@@ -136,18 +143,24 @@ class _Run:
 
     # --- load ---
 
-    async def _customers(self, session: aiohttp.ClientSession) -> None:
-        carriers = Carriers(self.town, self.options.seed)
+    async def _warm_up(self, customer: Customer, session: aiohttp.ClientSession, carriers: Carriers) -> None:
+        """The first contact alone, until it is decided: faults should hit parts that have begun."""
+        await _play(customer, self.town, session, carriers)
+        async with asyncio.timeout(WARM_UP_S):
+            while (await self._read(_left)).get("received"):  # type: ignore[attr-defined]
+                await asyncio.sleep(0.1)
+
+    async def _customers(self, people: Sequence[Customer], session: aiohttp.ClientSession, carriers: Carriers) -> None:
         rooms = {channel: asyncio.Semaphore(count) for channel, count in ROOMS.items()}
 
         async def one(customer: Customer) -> None:
             async with rooms[customer.channel]:
                 await _play(customer, self.town, session, carriers)
 
-        callers = [c for c in self.people if c.channel == "phone_log"]
+        callers = [c for c in people if c.channel == "phone_log"]
         try:
             await asyncio.gather(
-                *(one(c) for c in self.people if c.channel != "phone_log"),
+                *(one(c) for c in people if c.channel != "phone_log"),
                 TelephoneSystem(callers, self.town).play(batch=max(2, len(callers) // 60)),
             )
         finally:
@@ -168,7 +181,7 @@ class _Run:
             finally:
                 busy.discard(fault.target)
                 room.release()
-            self.recoveries.append(await watch(fault, self.town, self.site.database))
+            self.recoveries.append(await watch(fault, self.town, self.site.database, self.options.patience_s))
 
         tasks = []
         for fault in self.schedule or ():
@@ -220,13 +233,16 @@ class _Run:
     # --- the end ---
 
     async def _drain(self, session: aiohttp.ClientSession) -> None:
-        """Everything healed: until nothing is open any more, or long enough."""
+        """Everything healed: until nothing is open any more, or nothing moves."""
         say("draining")
-        end = time.monotonic() + DRAIN_S
         chatters = {c.name: c for c in self.people if c.channel == "chat"}
-        while time.monotonic() < end:
-            if not any((await self._read(_left)).values()):  # type: ignore[attr-defined]
+        before, moved = None, time.monotonic()
+        while time.monotonic() < moved + self.options.patience_s:
+            left = await self._read(_left)
+            if not any(left.values()):  # type: ignore[attr-defined]
                 return
+            if left != before:
+                before, moved = left, time.monotonic()
             names = await self._read(_waited_for)
             away = [chatters[name] for name in list(names)[:100] if name in chatters]  # type: ignore[call-overload]
             await asyncio.gather(*(Chatter(c, self.town, session).come_back(3.0) for c in away))

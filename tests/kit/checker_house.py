@@ -135,7 +135,8 @@ def leases_change_hands_upwards(facts: Facts) -> Iterator[Violation]:
 
 
 def work_items_change_hands_upwards(facts: Facts) -> Iterator[Violation]:
-    """In the store: every version once; the epoch rises when an agent gets the item, and then only."""
+    """In the store: every version once; the epoch rises when an agent gets the item, and then only; whoever finishes
+    it has it."""
     items: dict[str, list[WorkItemChange]] = defaultdict(list)
     for change in facts.evidence.store.work_items:
         items[change.id].append(change)
@@ -148,6 +149,10 @@ def work_items_change_hands_upwards(facts: Facts) -> Iterator[Violation]:
             if after.epoch != before.epoch + taken:
                 what = f"{before.state} under epoch {before.epoch}, then {after.state} under epoch {after.epoch}"
                 yield Violation("I7", "epoch", (id_,), what)
+            elif after.state == "completed" and before.state not in ("assigned", "wrap_up"):
+                yield Violation(
+                    "I7", "stale epoch", (id_,), f"completed while it was {before.state}, by nobody's epoch"
+                )
             elif after.agent != before.agent and not taken and after.state != "queued":
                 what = f"{before.agent} and {after.agent} under epoch {after.epoch}"
                 yield Violation("I7", "two owners", (id_,), what)

@@ -321,6 +321,12 @@ def stale_epoch(w: World) -> None:
     w.did("ada", "complete", "w1", {"epoch": 1, "verb": "complete"})
 
 
+def finished_by_nobody(w: World) -> None:
+    items = list(w.store.work_items)
+    back = replace(items[2], state="queued", agent=None)
+    w.store.work_items = [*items[:2], back, replace(items[2], version=4, agent=None)]
+
+
 BROKEN: dict[Callable[[World], None], str] = {
     lost: "I1 lost",
     accepted_twice: "I1 accepted twice",
@@ -361,6 +367,7 @@ BROKEN: dict[Callable[[World], None], str] = {
     epoch_kept: "I7 epoch",
     two_owners: "I7 two owners",
     stale_epoch: "I7 stale epoch",
+    finished_by_nobody: "I7 stale epoch",
 }
 
 
