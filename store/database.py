@@ -4,10 +4,12 @@ A *unit of work* is a plain function over a SQLAlchemy `Connection`. It may be r
 batch failed, a deadlock, a lost connection), so it must touch nothing but the connection.
 
 SQLite: one writer task commits what waits as one transaction (group commit, BEGIN IMMEDIATE, synchronous=FULL),
-readers use WAL snapshots of their own. PostgreSQL: a transaction per unit from the pool.
+readers use WAL snapshots of their own. PostgreSQL: a transaction per unit from the pool; processes hear of each other's
+commits (`store/wakeups.py`).
 """
 
 import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,17 +18,28 @@ from typing import Any, Self, TypeVar
 
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from runtime.logs import get_logger
 from schemas.errors import ConfigError, StoreUnavailable
+from store.sql import NEWS
+from store.wakeups import Wakeups
 
 T = TypeVar("T")
 
 BATCH = 256
 BUSY_TIMEOUT_S = 10.0
 WRITE_TIMEOUT_S = 30.0
+ATTEMPTS = 6
+_AGAIN = ("40001", "40P01", "23505")
+"""Serialisation failure, deadlock, a racing insert: what was there has changed, so the same work may do now."""
+_AWAY = ("08", "53", "57P", "58", "55P03", "25006", "XX")
+"""Classes of SQLSTATE that say something about the server, nothing about the work."""
+
+log = get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -52,8 +65,9 @@ class Database:
             self._writer = self._reader if read_only else _sqlite_engine(url, writer=True)
         else:
             self._reader = self._writer = create_async_engine(
-                url, pool_size=10, max_overflow=10, pool_pre_ping=True, pool_timeout=BUSY_TIMEOUT_S
+                url, pool_size=10, max_overflow=10, pool_timeout=BUSY_TIMEOUT_S
             )
+        self._wakeups = None if self.is_sqlite or read_only else Wakeups(url, self._changed)
 
     @classmethod
     def at(cls, url: str, data_dir: Path, *, read_only: bool = False) -> Self:
@@ -73,6 +87,8 @@ class Database:
         await self.read(_assert_durable if self.is_sqlite and not self.read_only else lambda c: None)
         if self.is_sqlite and not self.read_only:
             self._writer_task = asyncio.create_task(self._write_loop(), name="store-writer")
+        if self._wakeups is not None:
+            self._wakeups.start()
 
     async def stop(self) -> None:
         """Commit what was handed in, then close every connection."""
@@ -84,12 +100,14 @@ class Database:
             finally:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+        if self._wakeups is not None:
+            await self._wakeups.stop()
         await self._writer.dispose()
         if self._reader is not self._writer:
             await self._reader.dispose()
 
     def on_commit(self, listener: Callable[[], None]) -> None:
-        """Call `listener` (quick, synchronous) after each commit of this process."""
+        """Call `listener` (quick, synchronous) after each commit of this process, and when another one has news."""
         self._listeners.append(listener)
 
     def off_commit(self, listener: Callable[[], None]) -> None:
@@ -99,11 +117,18 @@ class Database:
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a read transaction. Raises StoreUnavailable when the database is away."""
-        try:
-            async with asyncio.timeout(WRITE_TIMEOUT_S), self._reader.connect() as conn:
-                return await conn.run_sync(work)
-        except (OperationalError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(f"the store cannot be read: {error}") from error
+        for attempt in range(2):
+            try:
+                async with asyncio.timeout(WRITE_TIMEOUT_S), self._reader.connect() as conn:
+                    return await conn.run_sync(work)
+            except Exception as error:
+                # A pooled connection may be one to a server that has been started anew since.
+                if attempt == 0 and getattr(error, "connection_invalidated", False):
+                    continue
+                if is_away(error):
+                    raise StoreUnavailable(f"the store cannot be read: {error}") from error
+                raise
+        raise AssertionError("unreachable")
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction; when this returns, it is on disk. Raises what `work` raises."""
@@ -141,9 +166,10 @@ class Database:
             return
         try:
             results = await self._transaction(lambda conn: [job.work(conn) for job in jobs])
-        except (OperationalError, OSError) as error:
-            _fail(jobs, StoreUnavailable(f"the store cannot be written: {error}"))
         except Exception as error:
+            if is_away(error):
+                _fail(jobs, StoreUnavailable(f"the store cannot be written: {error}"))
+                return
             if len(jobs) == 1:
                 _fail(jobs, error)
                 return
@@ -155,29 +181,54 @@ class Database:
                     job.result.set_result(result)
 
     async def _write_one(self, work: Callable[[Connection], T]) -> T:
-        for attempt in range(5):
+        attempt = 0
+        while True:
+            reached: list[str] = []
             try:
                 async with asyncio.timeout(WRITE_TIMEOUT_S):
-                    return await self._transaction(work)
-            except DBAPIError as error:
-                code = getattr(error.orig, "sqlstate", None) or ""
-                # Serialisation failure, deadlock, a racing insert: run it again, on what is there now.
-                if code in ("40001", "40P01", "23505") and attempt < 4:
-                    await asyncio.sleep(0.01 * 2**attempt)
+                    return await self._transaction(work, reached)
+            except Exception as error:
+                attempt += 1
+                code = _sqlstate(error)
+                if code in _AGAIN and attempt < ATTEMPTS:
+                    await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - spreads, hides nothing
                     continue
-                if error.connection_invalidated or isinstance(error, OperationalError):
+                # The connection was dead before the commit was sent: a new one may do.
+                if attempt == 1 and not reached and getattr(error, "connection_invalidated", False):
+                    continue
+                if is_away(error) or code in ("40001", "40P01"):
                     raise StoreUnavailable(f"the store cannot be written: {error}") from error
                 raise
-            except (OSError, TimeoutError) as error:
-                raise StoreUnavailable(f"the store cannot be written: {error}") from error
-        raise AssertionError("unreachable")
 
-    async def _transaction(self, work: Callable[[Connection], T]) -> T:
+    async def _transaction(self, work: Callable[[Connection], T], reached: list[str] | None = None) -> T:
         async with self._writer.begin() as conn:
             result = await conn.run_sync(work)
+            news = conn.sync_connection is not None and conn.sync_connection.info.pop(NEWS, False)
+            if reached is not None:
+                reached.append("commit")
+        self._changed()
+        if news and self._wakeups is not None:
+            self._wakeups.tell()
+        return result
+
+    def _changed(self) -> None:
         for listener in tuple(self._listeners):
             listener()
-        return result
+
+
+def is_away(error: BaseException) -> bool:
+    """True if the database could not be asked, whatever the question was."""
+    if isinstance(error, OSError | TimeoutError | PoolTimeout | OperationalError | InterfaceError):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    # The driver's own errors come out bare when they happen while connecting.
+    return _sqlstate(error).startswith(_AWAY) or type(error).__module__.startswith("asyncpg.")
+
+
+def _sqlstate(error: BaseException) -> str:
+    found = getattr(getattr(error, "orig", error), "sqlstate", None)
+    return found if isinstance(found, str) else ""
 
 
 def _fail(jobs: list[_Job], error: BaseException) -> None:

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 from bus.topics import partition_for
 from runtime.clock import Clock, SystemClock
+from runtime.logs import get_logger
 from runtime.metrics import Metrics
 from store import policies, schema
 from store.database import Database
 from store.store import Store, open_store
 from switchboard.lock import FolderLock
 from switchboard.settings import Configuration
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +59,17 @@ async def opened(configuration: Configuration, *, read_only: bool = False) -> As
 
 
 class StoreService:
-    """The store as the first service to start and the last to stop: migrated, with the policy active."""
+    """The store as the first service to start and the last to stop: migrated, with a policy active.
+
+    The only process of an installation (`whole`) makes its configuration's policy the active one. One of several does
+    so only with a policy that the store has not seen: one that starts anew must not undo what came after it.
+    """
 
     name = "store"
 
-    def __init__(self, base: Base) -> None:
+    def __init__(self, base: Base, *, whole: bool = True) -> None:
         self._base = base
+        self._whole = whole
         self._lock = FolderLock(base.configuration.data_dir)
 
     async def start(self) -> None:
@@ -71,7 +79,16 @@ class StoreService:
         await schema.upgrade(self._base.database)
         policy, now = self._base.configuration.policy, self._base.clock.now()
         body = policy.to_json()
-        await self._base.database.write(lambda conn: policies.activate(conn, policy.version, body, now))
+        if self._whole:
+            await self._base.database.write(lambda conn: policies.activate(conn, policy.version, body, now))
+            return
+        active = await self._base.database.write(lambda conn: policies.introduce(conn, policy.version, body, now))
+        if active != policy.version:
+            log.warning(
+                "another policy than this configuration's is active: `switchboard rules publish` changes that",
+                active=active,
+                configured=policy.version,
+            )
 
     async def drain(self) -> None:
         """Nothing to do: the others use it until they stop."""

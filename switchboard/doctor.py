@@ -5,6 +5,9 @@ import shutil
 from dataclasses import dataclass
 
 from bus import admin
+from bus.brokers import kafka_jars
+from bus.brokers.local import known_address
+from bus.brokers.probe import answers
 from bus.topics import TOPICS
 from schemas.errors import SwitchboardError
 from store import policies, schema
@@ -57,14 +60,24 @@ async def _kafka(configuration: Configuration) -> Finding:
     kafka = configuration.settings.kafka
     if kafka.kind == "embedded":
         return Finding("kafka", True, "embedded: comes and goes with `switchboard run`")
+    address = kafka.brokers
+    if kafka.kind == "local":
+        try:
+            found = await kafka_jars.program()
+        except SwitchboardError as error:
+            return Finding("kafka", False, str(error), error.hint)
+        address = known_address(configuration.data_dir) or ""
+        if not address or not await answers(address):
+            return Finding("kafka", True, f"local: Apache Kafka {kafka_jars.VERSION} with {found.java}, not running")
     try:
-        findings = await admin.check(kafka.brokers, TOPICS, kafka.partitions)
+        findings = await admin.check(address, TOPICS, kafka.partitions)
     except SwitchboardError as error:
         return Finding("kafka", False, str(error), error.hint or "is the cluster up, and kafka.brokers right?")
     if findings:
         words = "; ".join(f"{f.topic}: {f.detail}" for f in findings)
         return Finding("kafka", False, words, "switchboard topics apply")
-    return Finding("kafka", True, f"{len(TOPICS)} topics as declared")
+    where = f"local, at {address}: " if kafka.kind == "local" else ""
+    return Finding("kafka", True, f"{where}{len(TOPICS)} topics as declared")
 
 
 async def _connects(service: str, host: str, port: int) -> Finding:

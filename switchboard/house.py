@@ -86,7 +86,7 @@ class House:
         self.lifecycle = Lifecycle(self.services, drain_timeout=DRAIN_TIMEOUT_S)
 
     def _build(self) -> list[Service]:
-        services: list[Service] = [StoreService(self.base)]
+        services: list[Service] = [StoreService(self.base, whole=self.whole)]
         if self.roles & NEED_BROKER:
             services += [self.broker, self.lives]
             self._readiness["broker"] = lambda: self.broker.is_ready

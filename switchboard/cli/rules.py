@@ -15,7 +15,7 @@ from schemas.decision import Decision, Facts
 from schemas.errors import ConfigError, NotFound
 from schemas.fast import as_model
 from schemas.interaction import Contact, Interaction
-from store import decisions
+from store import decisions, policies
 from switchboard.base import opened
 from switchboard.cli.app import configuration, quiet_logs
 from switchboard.cli.output import Json, emit, err, out
@@ -39,6 +39,24 @@ def check(json: Json = False) -> None:
         emit([{"ok": True, "policy_version": policy.version, "rules": len(policy.rules)}])
     else:
         err.print(f"[green]✓[/] {len(policy.rules)} rules, {len(policy.templates)} templates: {policy.version}")
+
+
+@group.command()
+def publish(json: Json = False) -> None:
+    """Make this configuration's policy the active one, for every process: new interactions are decided by it."""
+    quiet_logs()
+    found = configuration()
+    body, now = found.policy.to_json(), datetime.now(UTC)
+
+    async def work() -> None:
+        async with opened(found) as base:
+            await base.database.write(lambda conn: policies.activate(conn, found.policy.version, body, now))
+
+    asyncio.run(work())
+    if json:
+        emit([{"active": found.policy.version}])
+    else:
+        err.print(f"[green]✓[/] {found.policy.version} is active")
 
 
 @group.command()

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bus import admin
+from bus.brokers.local import known_address
 from bus.topics import TOPICS
 from schemas.errors import ConfigError
 from switchboard.cli.app import configuration, quiet_logs
@@ -17,7 +18,12 @@ Brokers = Annotated[str | None, typer.Option("--brokers", help="Another address 
 
 
 def _address(brokers: str | None) -> str:
-    kafka = configuration().settings.kafka
+    found = configuration()
+    kafka = found.settings.kafka
+    if brokers is None and kafka.kind == "local":
+        brokers = known_address(found.data_dir)
+        if brokers is None:
+            raise ConfigError(["kafka.brokers: the local broker has not been started yet"], hint="switchboard run")
     address = brokers or kafka.brokers
     if ":" not in address:
         raise ConfigError(

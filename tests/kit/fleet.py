@@ -193,9 +193,7 @@ class Site:
 
     async def kill_database(self) -> None:
         """kill -9 of PostgreSQL; `start_database` brings it back with its data."""
-        pids = self.server.pids()
-        self.server.kill()
-        await gone(pids)
+        await asyncio.to_thread(self.server.kill)
 
     async def start_database(self) -> None:
         await asyncio.to_thread(self.server.start)

@@ -6,11 +6,12 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.kit.processes import descendants
+from tests.kit.processes import alive, descendants
 
 
 def binaries() -> Path | None:
@@ -57,16 +58,21 @@ class Server:
 
     def start(self) -> None:
         """Return when it accepts connections; after a kill this takes the time of its recovery."""
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} -c fsync=off"
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
         options += " -c max_connections=300"
         # Not captured: the server would inherit the pipes and hold them open.
         self._run("pg_ctl", "-w", "-t", "60", "-o", options, "-l", str(self._folder / "log"), "start", quiet=True)
 
     def kill(self) -> None:
         """kill -9 of all of it at once."""
-        for pid in self.pids():
+        pids = self.pids()
+        for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        while any(map(alive, pids)):
+            time.sleep(0.01)
+        # Nobody may have reaped them yet; PostgreSQL would take a zombie for a server that runs.
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def pause(self) -> None:
         for pid in self.pids():
