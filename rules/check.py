@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from rules.calendar import compile_calendar
-from rules.conditions import compile_regex, leaves_of
+from rules.conditions import leaves_of
 from rules.fields import FIELDS, OPERATORS
 from rules.model import All, AnyOf, Condition, Leaf, Not, PolicySource, Rule
+from rules.operators import compile_regex
 from rules.problems import Problem, did_you_mean, place_of
 from rules.templates import default_language, problems_of
 from schemas.decision import TIERS

@@ -1,59 +1,39 @@
-"""Rules → compiled rules and the index that finds the few that a text could make fire.
-
-Many rules need certain words in the subject or the text. The index holds those words (their anchors); a rule whose
-anchor does not occur cannot fire and is not evaluated. A rule without an anchor is always evaluated. The index may
-only ever leave out rules that could not have fired: a property test compares with evaluating every rule.
-"""
+"""Rules → compiled rules and the index that finds the few that an interaction could make fire."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
-from rules.conditions import Node, compile_condition
-from rules.fields import FIELDS, View
-from rules.model import All, AnyOf, Condition, Leaf, Rule
-from rules.words import Phrase, phrase, tokens
+from rules.conditions import Check, compile_condition, shown
+from rules.index import Index, anchors_of
+from rules.model import Rule
+from schemas.durations import format_duration
+from schemas.structs import ActionTrace, RuleTrace
 
-ANCHORED = ("subject", "text", "message")
-"""The fields whose words are indexed."""
+_WRITES = ("answer", "queue", "tier", "target", "hold", "close")
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A value that a rule writes if no rule before it has."""
+
+    kind: str
+    value: Any
+    trace: ActionTrace = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
+    """A rule with all that can be made before an interaction comes: most of a trace is the same every time."""
+
     rule: Rule
-    when: Node | None
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """By whole word, and by part for phrases that may stand inside of words."""
-
-    words: dict[str, list[int]] = field(default_factory=dict)
-    parts: dict[str, list[int]] = field(default_factory=dict)
-    always: list[int] = field(default_factory=list)
-
-    def add(self, number: int, anchor: tuple[Phrase, ...] | None) -> None:
-        if anchor is None:
-            self.always.append(number)
-            return
-        for one in anchor:
-            if one.token is not None:
-                self.words.setdefault(one.token, []).append(number)
-            else:
-                self.parts.setdefault(one.text, []).append(number)
-
-    def candidates(self, view: View) -> list[int]:
-        """The numbers of the rules that could fire, ascending."""
-        found = set(self.always)
-        if self.words or self.parts:
-            texts = view.normal("message")
-            for text in texts:
-                for token in tokens(text) if self.words else ():
-                    if token in self.words:
-                        found.update(self.words[token])
-                for part, numbers in self.parts.items():
-                    if part in text:
-                        found.update(numbers)
-        return sorted(found)
+    why_not: Check | None
+    """`when` as a function; None if it always holds."""
+    on: frozenset[str]
+    writes: tuple[Write, ...]
+    fired: RuleTrace
+    """Its trace if it fires and every write wins."""
+    after_stop: RuleTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,35 +50,37 @@ def compile_rules(rules: Iterable[Rule]) -> CompiledRules:
     index = Index()
     compiled = []
     for number, rule in enumerate(ordered):
-        compiled.append(CompiledRule(rule, compile_condition(rule.when) if rule.when is not None else None))
-        index.add(number, anchor_of(rule.when))
+        compiled.append(_compile(rule, index))
+        index.add(number, anchors_of(rule.when))
+    index.phrases.close()
     return CompiledRules(tuple(compiled), index)
 
 
-def anchor_of(condition: Condition | None) -> tuple[Phrase, ...] | None:
-    """Phrases of which at least one has to occur for the condition to hold; None if there are no such."""
-    match condition:
-        case Leaf(field=name, operator="contains") if name in ANCHORED:
-            return _phrases(condition)
-        case Leaf(field=name, operator="contains_all") if name in ANCHORED:
-            return (max(_phrases(condition), key=lambda p: (p.token is not None, len(p.text))),)
-        case All(all=parts):
-            anchors = [anchor for anchor in map(anchor_of, parts) if anchor is not None]
-            return min(anchors, key=_breadth) if anchors else None
-        case AnyOf(any=parts):
-            branches = [anchor_of(part) for part in parts]
-            known = [branch for branch in branches if branch is not None]
-            return tuple(p for branch in known for p in branch) if len(known) == len(branches) else None
-        case _:
-            return None
+def _compile(rule: Rule, index: Index) -> CompiledRule:
+    writes = [write(kind, value) for kind in _WRITES if (value := getattr(rule, kind)) is not None]
+    sets = [write(f"set.{name}", text) for name, text in rule.set.items()]
+    lists = [
+        ActionTrace(kind=kind, value=list(values))
+        for kind, values in (("tags", rule.tags), ("skills", rule.skills))
+        if values
+    ]
+    stop = [ActionTrace(kind="stop", value=True)] if rule.stop else []
+    actions = (*(w.trace for w in writes), *lists, *(w.trace for w in sets), *stop)
+    return CompiledRule(
+        rule,
+        compile_condition(rule.when, index.phrases) if rule.when is not None else None,
+        frozenset(rule.on),
+        (*writes, *sets),
+        trace_of(rule, "fired", actions=actions),
+        trace_of(rule, "after_stop"),
+    )
 
 
-def _phrases(leaf: Leaf) -> tuple[Phrase, ...]:
-    assert FIELDS[leaf.field].kind == "text"
-    values = leaf.value if isinstance(leaf.value, tuple) else (str(leaf.value),)
-    return tuple(phrase(value, part=leaf.match == "part") for value in values)
+def write(kind: str, value: Any) -> Write:
+    text = shown(value) if isinstance(value, str) else format_duration(value)
+    return Write(kind, value, ActionTrace(kind=kind, value=text))
 
 
-def _breadth(anchor: tuple[Phrase, ...]) -> tuple[int, int]:
-    """Fewer phrases let fewer rules through; phrases that may be parts cost a search each."""
-    return sum(p.token is None for p in anchor), len(anchor)
+def trace_of(rule: Rule, result: Any, **more: Any) -> RuleTrace:
+    """The trace of one rule."""
+    return RuleTrace(name=rule.name, order=rule.order, file=rule.file, line=rule.line, result=result, **more)

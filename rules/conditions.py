@@ -1,68 +1,106 @@
-"""Conditions → closures, made once per policy. A condition reports; the engine decides."""
+"""Conditions → functions, made once per policy: each says why a condition does not hold, or nothing."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
-
-import re2
 
 from rules.fields import FIELDS, View
 from rules.model import All, AnyOf, Condition, Leaf, Not
-from rules.words import normal, phrase
+from rules.operators import REMEMBERED, Test, leaf_test
+from rules.phrases import PhraseBook
 from schemas.structs import Failed
 
-REGEX_CHARS = 4096
 SHOWN_CHARS = 80
 
-Test = Callable[[View], bool]
+Check = Callable[[View], Failed | None]
+"""None: it holds. Else the first comparison that kept it from holding."""
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A compiled condition: `test` decides, the rest explains."""
-
-    test: Test
-    source: Condition
-    parts: tuple["Node", ...] = ()
-
-    def first_failure(self, view: View) -> Failed:
-        """The first comparison that keeps this from holding. Only to be asked when `test` gave False."""
-        match self.source:
-            case Leaf() as leaf:
-                return _failed(leaf, leaf.operator, leaf.value, view)
-            case All():
-                return next(part for part in self.parts if not part.test(view)).first_failure(view)
-            case AnyOf():
-                leaves = [leaf for part in self.parts for leaf in leaves_of(part.source)]
-                return Failed(
-                    path=self.source.path,
-                    field=", ".join(dict.fromkeys(_label(leaf) for leaf in leaves)),
-                    operator="any",
-                    expected=shown(tuple(_words(leaf) for leaf in leaves)),
-                    actual=shown(view.raw(leaves[0].field, leaves[0].name)) if leaves else None,
-                )
-            case Not(negated=negated, path=path):
-                for first in leaves_of(negated):
-                    return _failed(first, f"not {first.operator}", first.value, view, path=path)
-                return Failed(path=path, field="", operator="not", expected="always")
+def compile_condition(condition: Condition, book: PhraseBook) -> Check:
+    """Its phrases are numbered in `book`. Raises ValueError for a regex that RE2 refuses."""
+    match condition:
+        case Leaf():
+            return _said(leaf_test(condition, book), _explain(condition, condition.operator, condition.path))
+        case All(all=parts):
+            return _first_of(tuple(compile_condition(part, book) for part in parts))
+        case AnyOf():
+            return _said(_test(condition, book), _explain_any(condition))
+        case Not(negated=negated, path=path):
+            leaves = leaves_of(negated)
+            nothing = Failed(path=path, field="", operator="not", expected="always")
+            why = _explain(leaves[0], f"not {leaves[0].operator}", path) if leaves else lambda _: nothing
+            return _said(_test(condition, book), why)
 
 
-def _failed(leaf: Leaf, operator: str, expected: Any, view: View, path: str = "") -> Failed:
-    return Failed(
-        path=path or leaf.path,
-        field=_label(leaf),
-        operator=operator,
-        expected=[shown(one) for one in expected[:8]] if isinstance(expected, tuple) else shown(expected),
-        actual=shown(view.raw(leaf.field, leaf.name)),
-    )
+def _said(test: Test, explain: Callable[[View], Failed]) -> Check:
+    return lambda view: None if test(view) else explain(view)
+
+
+def _first_of(checks: tuple[Check, ...]) -> Check:
+    def check(view: View) -> Failed | None:
+        for each in checks:
+            failed = each(view)
+            if failed is not None:
+                return failed
+        return None
+
+    return checks[0] if len(checks) == 1 else check
+
+
+def _test(condition: Condition, book: PhraseBook) -> Test:
+    """A condition inside of `any` or `not`, of which only the outcome counts."""
+    match condition:
+        case Leaf():
+            return leaf_test(condition, book)
+        case All(all=parts):
+            tests = tuple(_test(part, book) for part in parts)
+            return lambda view: all(test(view) for test in tests)
+        case AnyOf(any=parts):
+            tests = tuple(_test(part, book) for part in parts)
+            return lambda view: any(test(view) for test in tests)
+        case Not(negated=negated):
+            inner = _test(negated, book)
+            return lambda view: not inner(view)
+
+
+def _explain(leaf: Leaf, operator: str, path: str) -> Callable[[View], Failed]:
+    field, name, label = leaf.field, leaf.name, _label(leaf)
+    value = leaf.value
+    expected = [shown(one) for one in value[:8]] if isinstance(value, tuple) else shown(value)
+
+    def failed(values: tuple[str, ...]) -> Failed:
+        return Failed(path=path, field=label, operator=operator, expected=expected, actual=shown(values))
+
+    plain = FIELDS[field].plain
+    if plain is None or FIELDS[field].kind not in ("word", "flag"):
+        return lambda view: failed(view.raw(field, name))
+    known: dict[Any, Failed] = {}
+
+    def remembered(view: View) -> Failed:
+        actual = plain(view)
+        found = known.get(actual)
+        if found is None:
+            if len(known) >= REMEMBERED:
+                known.clear()
+            found = known[actual] = failed((actual,) if actual else ())
+        return found
+
+    return remembered
+
+
+def _explain_any(condition: AnyOf) -> Callable[[View], Failed]:
+    leaves = [leaf for part in condition.any for leaf in leaves_of(part)]
+    field = ", ".join(dict.fromkeys(_label(leaf) for leaf in leaves))
+    expected = shown(tuple(f"{_label(leaf)} {leaf.operator} {leaf.value}" for leaf in leaves))
+
+    def failed(view: View) -> Failed:
+        actual = shown(view.raw(leaves[0].field, leaves[0].name)) if leaves else None
+        return Failed(path=condition.path, field=field, operator="any", expected=expected, actual=actual)
+
+    return failed
 
 
 def _label(leaf: Leaf) -> str:
     return f"{leaf.field}.{leaf.name}" if leaf.name else leaf.field
-
-
-def _words(leaf: Leaf) -> str:
-    return f"{_label(leaf)} {leaf.operator} {leaf.value}"
 
 
 def shown(value: Any) -> Any:
@@ -77,6 +115,7 @@ def shown(value: Any) -> Any:
 
 
 def leaves_of(condition: Condition) -> list[Leaf]:
+    """All comparisons in a condition."""
     match condition:
         case Leaf():
             return [condition]
@@ -84,75 +123,3 @@ def leaves_of(condition: Condition) -> list[Leaf]:
             return [leaf for part in parts for leaf in leaves_of(part)]
         case Not(negated=negated):
             return leaves_of(negated)
-
-
-def compile_condition(condition: Condition) -> Node:
-    """Raises ValueError for a regex that RE2 refuses."""
-    match condition:
-        case Leaf():
-            return Node(_leaf(condition), condition)
-        case All(all=parts):
-            nodes = tuple(compile_condition(part) for part in parts)
-            tests = tuple(node.test for node in nodes)
-            return Node(lambda view: all(test(view) for test in tests), condition, nodes)
-        case AnyOf(any=parts):
-            nodes = tuple(compile_condition(part) for part in parts)
-            tests = tuple(node.test for node in nodes)
-            return Node(lambda view: any(test(view) for test in tests), condition, nodes)
-        case Not(negated=negated):
-            node = compile_condition(negated)
-            inner = node.test
-            return Node(lambda view: not inner(view), condition, (node,))
-
-
-def compile_regex(pattern: str) -> Any:
-    """An RE2 regex: linear in the text, whatever the text. Raises ValueError with RE2's reason."""
-    if len(pattern) > REGEX_CHARS:
-        raise ValueError(f"longer than {REGEX_CHARS} characters")
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
-        reason = error.args[0] if error.args else ""
-        raise ValueError(reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)) from None
-    except UnicodeEncodeError as error:
-        raise ValueError("holds characters that are no text") from error
-
-
-def _texts(leaf: Leaf) -> tuple[str, ...]:
-    if isinstance(leaf.value, tuple):
-        return leaf.value
-    return (leaf.value,) if isinstance(leaf.value, str) else ("true" if leaf.value else "false",)
-
-
-def _leaf(leaf: Leaf) -> Test:
-    field, name = leaf.field, leaf.name
-    texts = tuple(normal(text) for text in _texts(leaf))
-    wanted = frozenset(texts)
-    part = leaf.match == "part"
-    match leaf.operator:
-        case "exists":
-            exists = leaf.value is True
-            return lambda view: bool(view.raw(field, name)) is exists
-        case "equals" | "in":
-            return lambda view: any(value in wanted for value in view.normal(field, name))
-        case "starts_with":
-            return lambda view: any(value.startswith(texts) for value in view.normal(field, name))
-        case "ends_with":
-            return lambda view: any(value.endswith(texts) for value in view.normal(field, name))
-        case "domain":
-            return lambda view: any(value.rpartition("@")[2] in wanted for value in view.normal(field, name))
-        case "regex":
-            regex = compile_regex(_texts(leaf)[0])
-            return lambda view: any(regex.search(value) is not None for value in view.raw(field, name))
-        case "contains" | "contains_all" if FIELDS[field].kind == "set":
-            if leaf.operator == "contains":
-                return lambda view: not wanted.isdisjoint(view.normal(field, name))
-            return lambda view: wanted.issubset(view.normal(field, name))
-        case "contains":
-            phrases = tuple(phrase(text, part=part) for text in _texts(leaf))
-            return lambda view: any(p.found_in(value) for value in view.normal(field, name) for p in phrases)
-        case "contains_all":
-            phrases = tuple(phrase(text, part=part) for text in _texts(leaf))
-            return lambda view: all(any(p.found_in(v) for v in view.normal(field, name)) for p in phrases)

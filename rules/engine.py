@@ -1,17 +1,15 @@
 """Rules → a result, in order, with a trace. Never raises: a rule that breaks does not fire and is reported."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from rules.compile import CompiledRule
+from rules.compile import CompiledRule, Write, trace_of
 from rules.conditions import shown
 from rules.fields import View
-from rules.model import Rule
 from rules.policy import Policy
 from schemas.decision import CloseReason, Tier
-from schemas.durations import format_duration
 from schemas.structs import ActionTrace, Facts, Failed, Interaction, RuleTrace
 
 
@@ -20,7 +18,7 @@ class ChosenAnswer(NamedTuple):
     template: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RuleResult:
     """What the rules say. Nothing set means that no rule had an opinion."""
 
@@ -57,14 +55,15 @@ def evaluate(
     not count this time. `trace_all` also evaluates and lists the rules that the index ruled out; nothing else changes.
     """
     released = without_holds_of if without_holds_of is not None else interaction.released_from
-    run = _Run(View(interaction, facts, now, policy.calendar_of), released)
+    rules, index = policy.rules.rules, policy.rules.index
+    run = _Run(View(interaction, facts, now, policy.calendar_of, index.phrases), released)
     try:
-        kept: Sequence[int] = policy.rules.index.candidates(run.view)
+        kept: Sequence[int] = index.candidates(run.view)
     except Exception as error:  # a bug in the index must not lose a rule
         run.errors.append(f"the index failed, every rule was evaluated: {_describe(error)}")
-        kept = range(len(policy.rules.rules))
-    numbers = range(len(policy.rules.rules)) if trace_all else kept
-    run.all(policy.rules.rules[number] for number in numbers)
+        kept = range(len(rules))
+    for number in range(len(rules)) if trace_all else kept:
+        run.one(rules[number])
     return run.result(considered=len(kept))
 
 
@@ -75,6 +74,8 @@ def evaluate_batch(policy: Policy, items: Iterable[tuple[Interaction, Facts]], n
 
 class _Run:
     """The state of one evaluation."""
+
+    __slots__ = ("attributes", "errors", "released", "skills", "stopped_by", "traces", "value", "view", "writer")
 
     def __init__(self, view: View, released: str | None) -> None:
         self.view = view
@@ -87,108 +88,81 @@ class _Run:
         self.traces: list[RuleTrace] = []
         self.errors: list[str] = []
 
-    def all(self, rules: Iterable[CompiledRule]) -> None:
-        for compiled in rules:
-            rule = compiled.rule
-            if self.stopped_by is not None:
-                self.trace(rule, "after_stop")
-                continue
-            try:
-                failed = self.why_not(compiled)
-            except Exception as error:
-                # Sieve's implicit keep: one broken rule must never lose a message.
-                self.errors.append(f"rule {rule.name}: {_describe(error)}")
-                self.trace(rule, "failed", Failed(path="when", field="", operator="error", actual=_describe(error)))
-                continue
-            if failed is not None:
-                self.trace(rule, "failed", failed)
-            else:
-                self.fire(rule)
+    def one(self, compiled: CompiledRule) -> None:
+        rule = compiled.rule
+        if self.stopped_by is not None:
+            self.traces.append(compiled.after_stop)
+            return
+        try:
+            failed = self.why_not(compiled)
+        except Exception as error:
+            # Sieve's implicit keep: one broken rule must never lose a message.
+            self.errors.append(f"rule {rule.name}: {_describe(error)}")
+            failed = Failed(path="when", field="", operator="error", actual=_describe(error))
+        if failed is not None:
+            self.traces.append(trace_of(rule, "failed", failed=failed))
+        else:
+            self.fire(compiled)
 
     def why_not(self, compiled: CompiledRule) -> Failed | None:
-        rule, occasion = compiled.rule, self.view.interaction.occasion
-        if occasion not in rule.on:
-            return Failed(path="on", field="occasion", operator="in", expected=list(rule.on), actual=occasion)
-        if compiled.when is None or compiled.when.test(self.view):
-            return None
-        return compiled.when.first_failure(self.view)
+        occasion = self.view.interaction.occasion
+        if occasion not in compiled.on:
+            on = list(compiled.rule.on)
+            return Failed(path="on", field="occasion", operator="in", expected=on, actual=occasion)
+        return compiled.why_not(self.view) if compiled.why_not is not None else None
 
-    def fire(self, rule: Rule) -> None:
-        done = self.actions(rule)
-        self.trace(rule, "fired", actions=tuple(done))
-
-    def actions(self, rule: Rule) -> list[ActionTrace]:
-        done: list[ActionTrace] = []
+    def fire(self, compiled: CompiledRule) -> None:
+        rule = compiled.rule
         released = rule.name == self.released and (rule.hold is not None or rule.close is not None)
-        for kind, value in (
-            ("answer", rule.answer),
-            ("queue", rule.queue),
-            ("tier", rule.tier),
-            ("target", rule.target),
-            ("hold", rule.hold),
-            ("close", rule.close),
-        ):
-            if value is not None:
-                ignored = released and kind in ("hold", "close")
-                done.append(self.write(rule, kind, value) if not ignored else _ignored(kind, value))
+        lost: dict[str, ActionTrace] = {}
+        for write in compiled.writes:
+            if released and write.kind in ("hold", "close"):
+                lost[write.kind] = _ignored(write.kind, write.value)
+            elif not self.write(rule.name, write):
+                first = self.writer[write.kind]
+                text = write.trace.value
+                lost[write.kind] = ActionTrace(kind=write.kind, value=text, applied=False, lost_to=first)
         so_far = self.view.so_far
         so_far.queue, so_far.tier = self.value.get("queue"), self.value.get("tier")
-        for kind, values, into in (("tags", rule.tags, so_far.tags), ("skills", rule.skills, self.skills)):
-            if values:
-                into.update(dict.fromkeys(values))
-                done.append(ActionTrace(kind=kind, value=list(values)))
-        for name, text in rule.set.items():
-            action = self.write(rule, f"set.{name}", text)
-            if action.applied:
-                self.attributes[name] = text
-            done.append(action)
+        for tag in rule.tags:
+            so_far.tags[tag] = None
+        for skill in rule.skills:
+            self.skills[skill] = None
         if rule.stop:
             if released:
-                done.append(_ignored("stop", True))
+                lost["stop"] = _ignored("stop", True)
             else:
                 self.stopped_by = rule.name
-                done.append(ActionTrace(kind="stop", value=True))
-        return done
+        trace = compiled.fired
+        if lost:
+            trace = trace_of(rule, "fired", actions=tuple(lost.get(a.kind, a) for a in trace.actions))
+        self.traces.append(trace)
 
-    def write(self, rule: Rule, kind: str, value: Any) -> ActionTrace:
-        """The first writer wins."""
-        text = format_duration(value) if isinstance(value, timedelta) else shown(value)
-        if kind in self.writer:
-            return ActionTrace(kind=kind, value=text, applied=False, lost_to=self.writer[kind])
-        self.writer[kind] = rule.name
-        self.value[kind] = value
-        return ActionTrace(kind=kind, value=text)
-
-    def trace(
-        self, rule: Rule, result: Any, failed: Failed | None = None, actions: tuple[ActionTrace, ...] = ()
-    ) -> None:
-        self.traces.append(
-            RuleTrace(
-                name=rule.name,
-                order=rule.order,
-                file=rule.file,
-                line=rule.line,
-                result=result,
-                failed=failed,
-                actions=actions,
-            )
-        )
+    def write(self, name: str, write: Write) -> bool:
+        """False if a rule before this one has written that: the first writer wins."""
+        if write.kind in self.writer:
+            return False
+        self.writer[write.kind] = name
+        self.value[write.kind] = write.value
+        if write.kind.startswith("set."):
+            self.attributes[write.kind[4:]] = write.value
+        return True
 
     def result(self, considered: int) -> RuleResult:
-        get: Callable[[str], Any] = self.value.get
+        get, by = self.value.get, self.writer.get
         answer = get("answer")
         return RuleResult(
             answer=ChosenAnswer(self.writer["answer"], answer) if answer is not None else None,
             queue=get("queue"),
             tier=get("tier"),
-            tier_rule=self.writer.get("tier"),
+            tier_rule=by("tier"),
             target=get("target"),
-            target_rule=self.writer.get("target"),
+            target_rule=by("target"),
             tags=tuple(self.view.so_far.tags),
             skills=tuple(self.skills),
             attributes=self.attributes,
             hold=get("hold"),
-            hold_rule=self.writer.get("hold"),
+            hold_rule=by("hold"),
             close=get("close"),
             stopped_by=self.stopped_by,
             traces=tuple(self.traces),

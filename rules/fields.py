@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, get_args
+from operator import attrgetter
+from typing import Any, Literal, get_args
 
 from rules.calendar import Calendar
 from rules.model import Operator
+from rules.phrases import Hits, PhraseBook
 from rules.words import normal
 from schemas.decision import TIERS, Tier
 from schemas.interaction import CHANNELS, Verdict
@@ -37,21 +39,38 @@ class SoFar:
 class View:
     """One interaction as the conditions see it. Folded forms are made once, when first asked for."""
 
-    __slots__ = ("_calendar_of", "_normal", "facts", "interaction", "now", "so_far")
+    __slots__ = ("_book", "_calendar_of", "_hits", "_normal", "facts", "interaction", "now", "so_far")
 
     def __init__(
-        self, interaction: Interaction, facts: Facts, now: datetime, calendar_of: Callable[[str | None], Calendar]
+        self,
+        interaction: Interaction,
+        facts: Facts,
+        now: datetime,
+        calendar_of: Callable[[str | None], Calendar],
+        book: PhraseBook,
     ) -> None:
         self.interaction = interaction
         self.facts = facts
         self.now = now
         self.so_far = SoFar()
         self._calendar_of = calendar_of
+        self._book = book
+        self._hits: Hits | None = None
         self._normal: dict[tuple[str, str], tuple[str, ...]] = {}
+
+    @property
+    def hits(self) -> Hits:
+        """Which phrases of the policy stand in subject and text, and in which of them."""
+        found = self._hits
+        if found is None:
+            interaction = self.interaction
+            text = normal(interaction.text[:TEXT_CHARS])
+            found = self._hits = self._book.scan(normal(interaction.subject), text)
+        return found
 
     def raw(self, name: str, part: str = "") -> tuple[str, ...]:
         """The values of a field as they came; without empty ones."""
-        return tuple(value for value in FIELDS[name].read(self, part) if value)
+        return tuple([value for value in FIELDS[name].read(self, part) if value])
 
     def normal(self, name: str, part: str = "") -> tuple[str, ...]:
         """The values of a field as they are compared."""
@@ -60,7 +79,7 @@ class View:
         key = (name, part)
         values = self._normal.get(key)
         if values is None:
-            values = self._normal[key] = tuple(normal(value) for value in self.raw(name, part))
+            values = self._normal[key] = tuple(map(normal, self.raw(name, part)))
         return values
 
     def is_open(self) -> bool:
@@ -72,7 +91,9 @@ class Field:
     """A field of the rule language."""
 
     kind: Kind
-    read: Callable[[View, str], tuple[str, ...]]
+    read: Callable[[View, str], tuple[str | None, ...]]
+    plain: Callable[[View], str | None] | None = None
+    """Quick access, for a field with exactly one value that no rule changes."""
     values: tuple[str, ...] = ()
     """The only values there are, if they are known."""
     named: bool = False
@@ -98,26 +119,31 @@ def _form(view: View, name: str) -> tuple[str, ...]:
     return (content.fields.get(name, ""),) if content.channel == "web_form" else ()
 
 
+def _one(kind: Kind, plain: Callable[[View], str | None], **more: Any) -> Field:
+    """A field with one value."""
+    return Field(kind, lambda view, _: (plain(view),), plain, **more)
+
+
 FIELDS: Mapping[str, Field] = {
-    "subject": Field("text", lambda v, _: (v.interaction.subject,)),
-    "text": Field("text", lambda v, _: (v.interaction.text[:TEXT_CHARS],)),
+    "subject": _one("text", attrgetter("interaction.subject")),
+    "text": _one("text", lambda v: v.interaction.text[:TEXT_CHARS]),
     "message": Field("text", _message),
     "header": Field("text", _headers, named=True),
     "attribute": Field("text", lambda v, name: (v.interaction.attributes.get(name, ""),), named=True),
     "form": Field("text", _form, named=True),
-    "sender": Field("address", lambda v, _: (v.interaction.sender.address,)),
-    "channel": Field("word", lambda v, _: (v.interaction.channel,), values=CHANNELS),
-    "account": Field("word", lambda v, _: (v.interaction.account,)),
-    "language": Field("word", lambda v, _: (v.interaction.language or "",)),
-    "verdict": Field("word", lambda v, _: (v.interaction.sender.verdict,), values=get_args(Verdict)),
-    "customer_tier": Field("word", lambda v, _: (v.facts.customer_tier or "",)),
+    "sender": _one("address", attrgetter("interaction.sender.address")),
+    "channel": _one("word", attrgetter("interaction.content.channel"), values=CHANNELS),
+    "account": _one("word", attrgetter("interaction.account")),
+    "language": _one("word", attrgetter("interaction.language")),
+    "verdict": _one("word", attrgetter("interaction.sender.verdict"), values=get_args(Verdict)),
+    "customer_tier": _one("word", attrgetter("facts.customer_tier")),
     "customer_tags": Field("set", lambda v, _: v.facts.customer_tags),
-    "automatic": Field("flag", lambda v, _: ("true",) if v.interaction.automatic else ("false",)),
+    "automatic": _one("flag", lambda v: "true" if v.interaction.automatic else "false"),
     "business_hours": Field(
         "hours", lambda v, _: ("open",) if v.is_open() else ("closed",), values=("open", "closed"), changes=True
     ),
-    "queue": Field("word", lambda v, _: (v.so_far.queue or "",), changes=True),
-    "tier": Field("word", lambda v, _: (v.so_far.tier or "",), values=TIERS, changes=True),
+    "queue": Field("word", lambda v, _: (v.so_far.queue,), changes=True),
+    "tier": Field("word", lambda v, _: (v.so_far.tier,), values=TIERS, changes=True),
     "tags": Field("set", lambda v, _: tuple(v.so_far.tags), changes=True),
 }
 """`message` is subject or text: a condition on it holds if it holds for one of the two."""

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from rules import compile as compiled_rules
+from rules import index
 from rules.engine import ChosenAnswer, evaluate, evaluate_batch
 from rules.model import TemplateText
 from rules.policy import Policy
@@ -202,14 +202,12 @@ def test_a_broken_rule_does_not_fire_and_the_others_do(monkeypatch: pytest.Monke
     def broken(_: object) -> bool:
         raise RuntimeError("boom")
 
-    node = chosen.rules.rules[0].when
-    assert node is not None
-    object.__setattr__(node, "test", broken)
+    object.__setattr__(chosen.rules.rules[0], "why_not", broken)
     result = evaluate(chosen, accepted(), Facts(), NOW)
     assert result.tags == ("good",)
     assert result.errors == ("rule bad: RuntimeError: boom",)
     assert result.traces[0].failed is not None and result.traces[0].failed.operator == "error"
-    monkeypatch.setattr(compiled_rules.Index, "candidates", broken)
+    monkeypatch.setattr(index.Index, "candidates", broken)
     assert len(evaluate(chosen, accepted(), Facts(), NOW).errors) == 2
 
 

@@ -99,7 +99,7 @@ def test_a_decision_in_words() -> None:
     ready = policy(rules, queues={"general": {}, "late": {}})
     interaction = accepted()
     facts = Facts(customer_tier="gold")
-    result = evaluate(ready, interaction, facts, NOW)
+    result = evaluate(ready, interaction, facts, NOW, trace_all=True)
     priority = prioritise(ready, interaction, facts, result)
     decision = Decision(
         id="d", interaction_id="i1", conversation_id="c1", seq=1, policy_version="p", decided_at=NOW, outcome="queue",

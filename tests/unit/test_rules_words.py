@@ -2,7 +2,8 @@
 
 import pytest
 
-from rules.words import normal, phrase, tokens
+from rules.phrases import PhraseBook
+from rules.words import normal, phrase
 
 
 @pytest.mark.parametrize(
@@ -45,19 +46,21 @@ def test_parts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "part", "token"),
+    ("written", "part", "text", "where"),
     [
-        ("Where is my order", False, "where"),
-        ("order", True, None),
-        ("an order is", True, "order"),
-        ("注文", False, None),
-        ("#1", False, "1"),
-        ("my 注文 order", False, "order"),
+        ("order", False, ("my order", "order"), 3),
+        ("order", False, ("my order", "reorder"), 1),
+        ("order", True, ("mine", "reorder"), 2),
+        ("注文", False, ("my注文order", ""), 1),
+        ("#1", False, ("", "we are #1!"), 2),
+        ("#1", False, ("#12", "a#1"), 2),
+        ("order is", False, ("order", "is"), 0),
     ],
 )
-def test_the_anchor_of_a_phrase(written: str, part: bool, token: str | None) -> None:
-    assert phrase(written, part=part).token == token
-
-
-def test_tokens_are_whole_words() -> None:
-    assert tokens(normal("My order_id: ORD-12, 注文order!")) == {"my", "order", "id", "ord", "12"}
+def test_all_phrases_are_found_in_one_pass(written: str, part: bool, text: tuple[str, str], where: int) -> None:
+    book = PhraseBook()
+    others = [book.number(phrase(word)) for word in ("or", "der", "ord")]
+    number = book.number(phrase(written, part=part))
+    book.close()
+    assert book.scan(*map(normal, text)) == ({number: where} if where else {})
+    assert others == [0, 1, 2]

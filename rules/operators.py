@@ -1,0 +1,118 @@
+"""One comparison → a function of the view, made once per policy."""
+
+from collections.abc import Callable
+from typing import Any
+
+import re2
+
+from rules.fields import FIELDS, View
+from rules.index import phrases_of
+from rules.model import Leaf
+from rules.phrases import SUBJECT, TEXT, PhraseBook
+from rules.words import normal, phrase
+
+REGEX_CHARS = 4096
+REMEMBERED = 1024
+"""How many values of a field with few different ones are remembered with what became of them."""
+
+Test = Callable[[View], bool]
+Values = tuple[str, ...]
+
+
+def leaf_test(leaf: Leaf, book: PhraseBook) -> Test:
+    """Its phrases are numbered in `book`. Raises ValueError for a regex that RE2 refuses."""
+    field, name = leaf.field, leaf.name
+    words = _words_test(leaf, book)
+    if words is not None:
+        return words
+    judge = _judge(leaf)
+    plain = FIELDS[field].plain
+    as_written = leaf.operator in ("exists", "regex")
+    if plain is not None and FIELDS[field].kind in ("word", "flag"):
+        return _remembered(plain, judge if as_written else lambda values: judge(tuple(map(normal, values))))
+    if as_written:
+        return lambda view: judge(view.raw(field, name))
+    return lambda view: judge(view.normal(field, name))
+
+
+def _words_test(leaf: Leaf, book: PhraseBook) -> Test | None:
+    """The test of a condition on the words of the message, by what the one pass over the text has found."""
+    phrases = phrases_of(leaf)
+    if phrases is None:
+        return None
+    numbers = tuple(book.number(phrase) for phrase in phrases)
+    where = {"subject": SUBJECT, "text": TEXT, "message": SUBJECT | TEXT}[leaf.field]
+    if len(numbers) == 1:
+        number = numbers[0]
+        return lambda view: view.hits.get(number, 0) & where != 0
+    if leaf.operator == "contains":
+        return lambda view: any(view.hits.get(number, 0) & where for number in numbers)
+    return lambda view: all(view.hits.get(number, 0) & where for number in numbers)
+
+
+def _remembered(plain: Callable[[View], Any], judge: Callable[[Values], bool]) -> Test:
+    known: dict[Any, bool] = {}
+
+    def test(view: View) -> bool:
+        value = plain(view)
+        answer = known.get(value)
+        if answer is None:
+            if len(known) >= REMEMBERED:
+                known.clear()
+            answer = known[value] = judge((value,) if value else ())
+        return answer
+
+    return test
+
+
+def _judge(leaf: Leaf) -> Callable[[Values], bool]:
+    """What decides on the field's values: as they came for `exists` and `regex`, in their normal form for the rest."""
+    texts = tuple(normal(text) for text in _texts(leaf))
+    wanted = frozenset(texts)
+    part = leaf.match == "part"
+    match leaf.operator:
+        case "exists":
+            exists = leaf.value is True
+            return lambda values: bool(values) is exists
+        case "equals" | "in":
+            return lambda values: not wanted.isdisjoint(values)
+        case "starts_with":
+            return lambda values: any(value.startswith(texts) for value in values)
+        case "ends_with":
+            return lambda values: any(value.endswith(texts) for value in values)
+        case "domain":
+            return lambda values: any(value.rpartition("@")[2] in wanted for value in values)
+        case "regex":
+            regex = compile_regex(_texts(leaf)[0])
+            return lambda values: any(regex.search(value) is not None for value in values)
+        case "contains" | "contains_all" if FIELDS[leaf.field].kind == "set":
+            if leaf.operator == "contains":
+                return lambda values: not wanted.isdisjoint(values)
+            return lambda values: wanted.issubset(values)
+        case "contains":
+            phrases = tuple(phrase(text, part=part) for text in _texts(leaf))
+            return lambda values: any(p.found_in(value) for value in values for p in phrases)
+        case "contains_all":
+            phrases = tuple(phrase(text, part=part) for text in _texts(leaf))
+            return lambda values: all(any(p.found_in(v) for v in values) for p in phrases)
+
+
+def _texts(leaf: Leaf) -> tuple[str, ...]:
+    if isinstance(leaf.value, tuple):
+        return leaf.value
+    return (leaf.value,) if isinstance(leaf.value, str) else ("true" if leaf.value else "false",)
+
+
+def compile_regex(pattern: str) -> Any:
+    """An RE2 regex: linear in the text, whatever the text. Raises ValueError with RE2's reason."""
+    if len(pattern) > REGEX_CHARS:
+        raise ValueError(f"longer than {REGEX_CHARS} characters")
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options)
+    except re2.error as error:
+        reason = error.args[0] if error.args else ""
+        raise ValueError(reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)) from None
+    except UnicodeEncodeError as error:
+        raise ValueError("holds characters that are no text") from error

@@ -1,0 +1,66 @@
+"""All phrases of a policy, looked for in one pass over the text, however many there are (Aho and Corasick, 1975)."""
+
+from collections.abc import Sequence
+
+import ahocorasick_rs
+
+from rules.words import Phrase, stands_alone
+
+SUBJECT, TEXT = 1, 2
+"""Where a phrase was found, as bits."""
+
+Hits = dict[int, int]
+"""Number of a phrase → where it stands."""
+
+_BREAK = "\n"
+"""Between subject and text: in no normal text, and no part of a word."""
+
+
+class PhraseBook:
+    """Phrases get numbers while a policy is compiled; after `close` they can be looked for."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Phrase, int] = {}
+        self._phrases: tuple[Phrase, ...] = ()
+        self._by_text: list[tuple[int, ...]] = []
+        self._automaton: ahocorasick_rs.AhoCorasick | None = None
+
+    def number(self, phrase: Phrase) -> int:
+        """The phrase's number. It must not be empty: an empty one is in any text."""
+        assert phrase.text, "an empty phrase is found everywhere"
+        return self._numbers.setdefault(phrase, len(self._numbers))
+
+    def close(self) -> None:
+        """Make ready to look for what was numbered. Two phrases may share a text and differ in their edges."""
+        self._phrases = tuple(self._numbers)
+        texts: dict[str, list[int]] = {}
+        for phrase, number in self._numbers.items():
+            texts.setdefault(phrase.text, []).append(number)
+        self._by_text = [tuple(numbers) for numbers in texts.values()]
+        self._automaton = ahocorasick_rs.AhoCorasick(list(texts)) if texts else None
+
+    @property
+    def phrases(self) -> Sequence[Phrase]:
+        return self._phrases
+
+    def scan(self, subject: str, text: str) -> Hits:
+        """Every phrase that stands in one of two normal texts."""
+        hits: Hits = {}
+        if self._automaton is None:
+            return hits
+        border = len(subject)
+        both = f"{subject}{_BREAK}{text}"
+        try:
+            matches = self._automaton.find_matches_as_indexes(both, overlapping=True)
+        except UnicodeEncodeError:  # a lone surrogate: no phrase has one
+            matches = self._automaton.find_matches_as_indexes(
+                both.encode("utf-8", "replace").decode(), overlapping=True
+            )
+        for found, start, end in matches:
+            where = SUBJECT if start < border else TEXT
+            for number in self._by_text[found]:
+                if hits.get(number, 0) & where:
+                    continue
+                if stands_alone(self._phrases[number], both, start, end):
+                    hits[number] = hits.get(number, 0) | where
+        return hits
