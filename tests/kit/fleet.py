@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import aiohttp
@@ -165,7 +165,7 @@ class Site:
     mail: CustomersMailServer
     token: str
     towns: list[Town] = field(default_factory=list)
-    """One per edge: the same mail server, the same folder of call logs, other addresses."""
+    """One per edge, at its addresses; what customers have written and read is noted in one place."""
 
     @property
     def town(self) -> Town:
@@ -232,7 +232,8 @@ async def fleet(
                 everybody[name] = Member(name, roles, stage, environment=environment, command=command)
             edges = [m for m in everybody.values() if "channels" in m.roles]
             site = Site(stage, everybody, broker, server, database, mail, token)
-            site.towns = [Town(m.http, m.smtp_port, stage.calls, mail) for m in edges]
+            first = Town("", 0, stage.calls, mail)
+            site.towns = [replace(first, http=m.http, smtp_port=m.smtp_port) for m in edges]
             if started:
                 await asyncio.gather(*(member.start() for member in everybody.values()))
             yield site
