@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from zoneinfo import ZoneInfo
 
 import holidays
@@ -56,9 +56,15 @@ class Calendar:
         self._closed = closed
         # A queue asks for the same few days over and over.
         self._day = lru_cache(maxsize=1024)(self._day_uncached)
+        self._days_from = lru_cache(maxsize=256)(self._days_from_uncached)
+        # A batch is decided at one moment.
+        self._is_open = lru_cache(maxsize=16)(self._is_open_uncached)
 
     def is_open(self, moment: datetime) -> bool:
         """True at the opening minute, False at the closing one."""
+        return self._is_open(moment)
+
+    def _is_open_uncached(self, moment: datetime) -> bool:
         moment = moment.astimezone(UTC)
         start, end = next(self._spans(moment), (None, None))
         return start is not None and end is not None and start <= moment < end
@@ -75,10 +81,16 @@ class Calendar:
         moment = moment.astimezone(UTC)
         horizon = moment + SEARCH
         left = max(span, timedelta())
-        for start, end in self._spans(moment):
-            if left <= end - start:
-                return min(start + left, horizon)
-            left -= end - start
+        # Nearly every promise ends within days; those that do not begin again with the long look.
+        for spans in (self._days_from(moment.astimezone(self.zone).date()), self._spans(moment)):
+            rest = left
+            for start, end in spans:
+                if end <= moment:
+                    continue
+                open_ = end - max(start, moment)
+                if rest <= open_:
+                    return min(max(start, moment) + rest, horizon)
+                rest -= open_
         return horizon
 
     def text(self, language: str | None = None) -> str:
@@ -118,6 +130,15 @@ class Calendar:
                     yield max(start, reached), end
                     reached = end
             day += timedelta(days=1)
+
+    def _days_from_uncached(self, day: date) -> tuple[Instants, ...]:
+        """What is open on a day and about a week after it, as `_spans` gives it; from the day before, whose last span
+        may reach past midnight."""
+        try:
+            first = datetime.combine(day - timedelta(days=1), time(), UTC) - timedelta(days=1)
+        except OverflowError:
+            return ()
+        return tuple(takewhile(lambda span: span[0] < first + timedelta(days=10), self._spans(first)))
 
     def _day_uncached(self, day: date) -> tuple[Instants, ...]:
         if self._closed.on(day):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from rules.fields import FIELDS, View
+from rules.literals import required_letters
 from rules.model import All, AnyOf, Condition, Leaf
 from rules.phrases import PhraseBook
 from rules.words import Phrase, normal, phrase
@@ -45,9 +46,15 @@ _PLAIN: dict[str, Callable[[View], Any]] = {
     if (plain := FIELDS[name].plain) is not None
 }
 _NAMED: dict[str, Callable[[View], Iterable[tuple[str, str]]]] = {
-    "header": lambda view: view.interaction.content.headers if view.interaction.channel == "email" else (),  # type: ignore[union-attr]
+    "header": lambda view: (
+        [(name.lower(), value) for name, value in view.interaction.content.headers]
+        if view.interaction.content.channel == "email"
+        else ()
+    ),
     "attribute": lambda view: view.interaction.attributes.items(),
-    "form": lambda view: view.interaction.content.fields.items() if view.interaction.channel == "web_form" else (),  # type: ignore[union-attr]
+    "form": lambda view: (
+        view.interaction.content.fields.items() if view.interaction.content.channel == "web_form" else ()
+    ),
 }
 _BREADTH = {name: 10 * rank for rank, name in enumerate(_PLAIN, start=1)}
 
@@ -59,8 +66,8 @@ class Index:
         self.phrases = phrases or PhraseBook()
         self.always: list[int] = []
         self._by_phrase: dict[int, list[int]] = {}
-        self._filed: dict[str, dict[tuple[str, str | None], list[int]]] = {}
-        self._remembered: dict[str, dict[Any, tuple[int, ...]]] = {}
+        self._plain: dict[str, _Filed] = {}
+        self._named: dict[str, dict[str, _Filed]] = {}
 
     def add(self, number: int, anchors: Iterable[Anchor] | None) -> None:
         """File a rule. None: nothing is known that it cannot do without."""
@@ -70,36 +77,42 @@ class Index:
         for anchor in anchors:
             if isinstance(anchor, Words):
                 self._by_phrase.setdefault(self.phrases.number(anchor.phrase), []).append(number)
+            elif anchor.field in _PLAIN:
+                self._plain.setdefault(anchor.field, _Filed()).add(anchor.value, number)
             else:
-                filed = self._filed.setdefault(anchor.field, {})
-                filed.setdefault((anchor.name, anchor.value), []).append(number)
-                self._remembered[anchor.field] = {}
+                self._named.setdefault(anchor.field, {}).setdefault(anchor.name, _Filed()).add(anchor.value, number)
 
     def candidates(self, view: View) -> list[int]:
         """The numbers of the rules that could fire, ascending."""
         found = list(self.always)
+        by_phrase = self._by_phrase
         for number in view.hits:
-            found += self._by_phrase.get(number, ())
-        for field, remembered in self._remembered.items():
-            plain = _PLAIN.get(field)
-            if plain is not None:
-                value = plain(view)
-                numbers = remembered.get(value)
-                found += self._look_up(field, "", value) if numbers is None else numbers
-                continue
-            for pair in _NAMED[field](view):
-                numbers = remembered.get(pair)
-                found += self._look_up(field, *pair) if numbers is None else numbers
+            if number in by_phrase:
+                found += by_phrase[number]
+        for field, filed in self._plain.items():
+            found += filed[_PLAIN[field](view)]
+        for field, names in self._named.items():
+            for name, value in _NAMED[field](view):
+                if name in names:
+                    found += names[name][value]
         return sorted(set(found)) if len(found) > 1 else found
 
-    def _look_up(self, field: str, name: str, value: str | None) -> tuple[int, ...]:
-        filed, remembered = self._filed[field], self._remembered[field]
-        if len(remembered) >= REMEMBERED:
-            remembered.clear()
-        key = name.lower() if field == "header" else name
-        numbers = (*filed.get((key, normal(value or "")), ()), *filed.get((key, None), ()))
-        remembered[value if field in _PLAIN else (name, value)] = numbers
-        return numbers
+
+class _Filed(dict[Any, tuple[int, ...]]):
+    """Rules by a field's value. A value as it comes is looked up in its normal form once, and then remembered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rules: dict[str | None, list[int]] = {}
+
+    def add(self, value: str | None, number: int) -> None:
+        self._rules.setdefault(value, []).append(number)
+
+    def __missing__(self, value: str | None) -> tuple[int, ...]:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        found = self[value] = (*self._rules.get(normal(value or ""), ()), *self._rules.get(None, ()))
+        return found
 
 
 def anchors_of(condition: Condition | None) -> tuple[Anchor, ...] | None:
@@ -121,6 +134,9 @@ def anchors_of(condition: Condition | None) -> tuple[Anchor, ...] | None:
 
 
 def _of_words(leaf: Leaf) -> tuple[Anchor, ...] | None:
+    if leaf.operator == "regex":
+        letters = required_letters(str(leaf.value))
+        return (Words(phrase(letters, part=True)),) if letters else None
     phrases = phrases_of(leaf)
     if phrases is None:
         return None

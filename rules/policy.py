@@ -1,8 +1,9 @@
 """A policy made ready to decide: compiled once, never changed, swapped as a whole."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from rules.calendar import ALWAYS, Calendar, compile_calendar
 from rules.check import check
@@ -23,6 +24,8 @@ class Policy:
     rules: CompiledRules
     templates: Mapping[str, Template]
     calendars: Mapping[str, Calendar]
+    known: dict[tuple[object, ...], Any] = field(default_factory=dict, compare=False, repr=False)
+    """What the priority table says for signals that came before (see `rules.priority`)."""
 
     def calendar_of(self, queue: str | None) -> Calendar:
         """The queue's own calendar, else `default`, else always open. Any name is accepted."""

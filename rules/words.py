@@ -40,11 +40,22 @@ class Phrase:
         return False
 
 
+class _Known(dict[str, bool]):
+    """Whether a character is of a word: looked up in the expression once, then remembered."""
+
+    def __missing__(self, char: str) -> bool:
+        known = self[char] = _WORD_CHAR.match(char) is not None
+        return known
+
+
+_in_word = _Known()
+
+
 def stands_alone(phrase: Phrase, text: str, start: int, end: int) -> bool:
     """True if the phrase, found at `start` to `end` of a normal text, has the boundaries that are due there."""
-    if phrase.left and start > 0 and _WORD_CHAR.match(text[start - 1]):
+    if phrase.left and start > 0 and _in_word[text[start - 1]]:
         return False
-    return not (phrase.right and end < len(text) and _WORD_CHAR.match(text[end]))
+    return not (phrase.right and end < len(text) and _in_word[text[end]])
 
 
 def phrase(written: str, *, part: bool = False) -> Phrase:

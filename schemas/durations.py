@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
@@ -34,6 +35,7 @@ def _from_iso(text: str) -> timedelta:
     return TypeAdapter(timedelta).validate_python(text.upper())
 
 
+@lru_cache(maxsize=1024)
 def format_duration(value: timedelta) -> str:
     """The shortest form that `parse_duration` reads back: `1h30m`."""
     left = round(value.total_seconds() * 1000)

@@ -100,9 +100,6 @@ def _decision(
     close: CloseReason | None = None,
     refused: str = "",
 ) -> Decision:
-    holds = (
-        trace.name for trace in result.traces for action in trace.actions if action.kind == "hold" and action.applied
-    )
     return Decision(
         id=ids.decision_id(interaction.id, interaction.round),
         interaction_id=interaction.id,
@@ -125,7 +122,7 @@ def _decision(
         tags=result.tags,
         attributes=result.attributes,
         hold=result.hold if outcome == "hold" else None,
-        hold_rule=next(holds, None) if outcome == "hold" else None,
+        hold_rule=result.hold_rule if outcome == "hold" else None,
         close=close,
         stopped_by=result.stopped_by,
         facts=facts,
