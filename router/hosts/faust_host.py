@@ -131,7 +131,7 @@ class FaustHost:
             topic_allow_declare=False,
             topic_disable_leader=True,
             topic_partitions=self._partitions,
-            broker_session_timeout=6 if self._embedded else 30,
+            broker_session_timeout=6 if self._embedded else 10,
             broker_heartbeat_interval=1 if self._embedded else 3,
             broker_rebalance_timeout=6 if self._embedded else 60,
             broker_max_poll_records=self._batch_max,
