@@ -37,7 +37,12 @@ CASES = {
 async def test_a_planted_bug_is_caught(bug: str, tmp_path: Path) -> None:
     case = CASES[bug]
     options = Options(
-        seed=7, interactions=case.interactions, schedule=case.faults, dawdles=case.dawdles, patience_s=8.0
+        seed=7,
+        interactions=case.interactions,
+        rate=100.0,
+        schedule=case.faults,
+        dawdles=case.dawdles,
+        patience_s=8.0,
     )
     result = await run(options, lambda folder, mail: HouseSite(folder, mail, bug=bug), tmp_path / "results")
     found = {f"{violation.invariant} {violation.kind}" for violation in result.violations}

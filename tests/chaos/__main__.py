@@ -5,17 +5,20 @@ import asyncio
 import random
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
 from rich.console import Console
 from rich.table import Table
 
+from tests.chaos.fleet_site import FleetSite
 from tests.chaos.recovery import percentile
 from tests.chaos.run import Options, Result, run
-from tests.chaos.site import HouseSite
+from tests.chaos.site import HouseSite, Site
 
 RESULTS = Path("build/chaos")
+SITES: dict[str, Callable[..., Site]] = {"fleet": FleetSite, "house": HouseSite}
 
 
 def main() -> int:
@@ -23,13 +26,15 @@ def main() -> int:
     parser.add_argument("--seed", default="", help="replays a run; by chance when there is none")
     parser.add_argument("--interactions", type=int, default=20_000)
     parser.add_argument("--faults", type=int, default=200)
+    parser.add_argument("--rate", type=float, default=25.0, help="contacts a second")
+    parser.add_argument("--on", choices=SITES, default="fleet", help="separate processes, or all under one command")
     parser.add_argument("--bug", default="", help="one of tests/chaos/planted.py: then it has to fail")
     given = parser.parse_args()
     seed = int(given.seed) if given.seed else random.SystemRandom().randrange(10**6)
-    print(f"seed {seed}: SEED={seed} make chaos N={given.interactions} FAULTS={given.faults}", flush=True)
-    options = Options(seed=seed, interactions=given.interactions, faults=given.faults)
+    print(f"seed {seed}: SEED={seed} make chaos N={given.interactions} FAULTS={given.faults} ON={given.on}", flush=True)
+    options = Options(seed=seed, interactions=given.interactions, faults=given.faults, rate=given.rate)
     folder = RESULTS / str(seed)
-    result = asyncio.run(run(options, lambda at, mail: HouseSite(at, mail, bug=given.bug), folder))
+    result = asyncio.run(run(options, lambda at, mail: SITES[given.on](at, mail, bug=given.bug), folder))
     (folder / "summary.json").write_bytes(orjson.dumps(summary(result), option=orjson.OPT_INDENT_2))
     report(result, Console(width=120))
     return 1 if result.violations else 0

@@ -1,6 +1,7 @@
 """How long after a fault has healed something moves again, and until nothing accepted before is still undecided."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,11 +21,12 @@ EVERY_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """Seconds from heal; None: not within the limit, or nobody needed it any more."""
+    """Seconds from heal until the part that was hit did something again (None: nobody needed it any more), and until
+    everything accepted before was decided; `inf`: not within the limit."""
 
     fault: Fault
     moved_s: float | None
-    caught_up_s: float | None
+    caught_up_s: float
 
 
 async def watch(fault: Fault, town: Town, database: Database, limit_s: float) -> Recovery:
@@ -40,10 +42,10 @@ async def watch(fault: Fault, town: Town, database: Database, limit_s: float) ->
                 caught_up = time.monotonic() - begun
         except TemporaryError:
             pass
-        if town.over.is_set() and moved is None:
-            break
+        if town.written.is_set() and caught_up is not None:
+            break  # at the end of the load nobody needs it any more
         await asyncio.sleep(EVERY_S)
-    return Recovery(fault, moved, caught_up)
+    return Recovery(fault, moved, math.inf if caught_up is None else caught_up)
 
 
 async def _moves(fault: Fault, town: Town, database: Database):  # type: ignore[no-untyped-def]
@@ -51,7 +53,7 @@ async def _moves(fault: Fault, town: Town, database: Database):  # type: ignore[
     role = fault.target.rstrip("0123456789").rstrip("-")
     if role in ("house", "channels"):
         return _grows(lambda: sum(town.accepted.values()))
-    if role == "agents":
+    if role == "desk":
         return _grows(lambda: town.claims)
     actor = "sender" if role in ("senders", "smtp") else "router"
     mark = 0

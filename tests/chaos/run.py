@@ -34,6 +34,7 @@ from tests.kit.history import History
 
 ROOMS = {"email": 60, "chat": 120, "web_form": 60}
 """How many customers of a channel are at it at the same time."""
+PARTITIONS = 6
 AT_ONCE = 2
 """How many faults may be on at the same time."""
 WARM_UP_S = 90.0
@@ -49,6 +50,8 @@ class Options:
     interactions: int = 20_000
     faults: int = 200
     agents: int = 6
+    rate: float = 25.0
+    """Contacts per second that customers begin with, as far as they get rid of them."""
     schedule: Sequence[Fault] | None = None
     """Instead of the seed's own: for tests that need a certain fault."""
     dawdles: float | None = None
@@ -84,9 +87,9 @@ async def run(options: Options, open_site: Callable[[Path, MailServer], Site], r
                     evidence, recoveries = await _Run(options, site, town, tokens).play()
             finally:
                 await site.stop()
+    finally:
         for log in folder.rglob("*.log"):
             shutil.copy(log, results / log.name)
-    finally:
         history.close()
         shutil.rmtree(folder, ignore_errors=True)
     say("checking")
@@ -132,7 +135,6 @@ class _Run:
                 await self._look_at_pages(session)
                 evidence = await self._collect()
             finally:
-                self.town.over.set()
                 for task in background:
                     task.cancel()
                 ended = await asyncio.gather(*background, return_exceptions=True)
@@ -152,19 +154,27 @@ class _Run:
 
     async def _customers(self, people: Sequence[Customer], session: aiohttp.ClientSession, carriers: Carriers) -> None:
         rooms = {channel: asyncio.Semaphore(count) for channel, count in ROOMS.items()}
+        rate, begun = self.options.rate, time.monotonic()
 
-        async def one(customer: Customer) -> None:
+        async def one(customer: Customer, at: float) -> None:
+            await asyncio.sleep(begun + at - time.monotonic())
             async with rooms[customer.channel]:
                 await _play(customer, self.town, session, carriers)
 
-        callers = [c for c in people if c.channel == "phone_log"]
+        written, starts = 0, []
+        for customer in people:
+            starts.append((customer, written / rate))
+            written += len(customer.messages)
+        callers = [customer for customer in people if customer.channel == "phone_log"]
+        calls_a_second = max(1, round(len(callers) * rate / max(1, written)))
         try:
             await asyncio.gather(
-                *(one(c) for c in people if c.channel != "phone_log"),
-                TelephoneSystem(callers, self.town).play(batch=max(2, len(callers) // 60)),
+                *(one(customer, at) for customer, at in starts if customer.channel != "phone_log"),
+                TelephoneSystem(callers, self.town).play(batch=calls_a_second),
             )
         finally:
             carriers.close()
+        self.town.written.set()
 
     # --- faults ---
 
@@ -177,11 +187,12 @@ class _Run:
                 say(f"{fault}")
                 await self.site.strike(fault)
                 await asyncio.sleep(fault.seconds)
+                healed = asyncio.create_task(watch(fault, self.town, self.site.database, self.options.patience_s))
                 await self.site.heal(fault)
             finally:
                 busy.discard(fault.target)
                 room.release()
-            self.recoveries.append(await watch(fault, self.town, self.site.database, self.options.patience_s))
+            self.recoveries.append(await healed)
 
         tasks = []
         for fault in self.schedule or ():
@@ -260,7 +271,7 @@ class _Run:
     async def _collect(self) -> Evidence:
         say("collecting")
         address = await self.site.broker()
-        committed = await read_committed(address)
+        committed = await read_committed(address, PARTITIONS)
         topics = await read_topics(address)
         store = await self.site.database.read(dump)
         return Evidence(history=self.town.history.events, store=store, topics=topics, committed=committed)

@@ -35,7 +35,7 @@ SECONDS: Mapping[Kind, tuple[float, float]] = {
 }
 LONG = 0.08
 """So many pauses outlast a lease and a consumer's session: whoever wakes from one has been replaced."""
-LONG_S = (16.0, 22.0)
+LONG_S = (16.0, 36.0)
 ANSWERS = ("connect: 421 busy", "RCPT: 451 later", "DATA: 451 later", "dot: 451 later", "dot: reset", "stored: reset")
 """What the customers' mail server says instead, and where; after `stored` it has kept the mail."""
 ENDS: Mapping[Kind, Sequence[str]] = {"refuse": ANSWERS, "silence": ("heals", "ends with RST")}

@@ -58,7 +58,7 @@ def configure(stage: Stage, **changes: Any) -> None:
     tree["http"]["trusted_proxies"] = ["127.0.0.1"]
     tree["desk"] = {"lease": f"{LEASE_S:g}s", "heartbeat": "1s", "sweep": "500ms", "max_items": 20}
     tree["auto_answer"]["per_domain_per_hour"] = 1_000_000
-    tree["log"] = {"level": "warning", "format": "json"}
+    tree["log"] = {"level": "info", "format": "json"}
     tree.update(changes)
     stage.config.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
 

@@ -31,7 +31,8 @@ class Town:
     pages: dict[str, str] = field(default_factory=dict)
     """Customer → the path of their status page."""
     claims: int = 0
-    over: asyncio.Event = field(default_factory=asyncio.Event)
+    written: asyncio.Event = field(default_factory=asyncio.Event)
+    """Everybody has written all that they had to."""
 
     def door(self, dice: random.Random) -> str:
         return dice.choice(self.http)

@@ -117,27 +117,22 @@ def _contact(channel: str, body: Mapping[str, object] | None) -> str:
 
 async def read_topics(address: str) -> dict[str, list[Seen]]:
     """Every record that the broker still has, by topic."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=address, enable_auto_commit=False, auto_offset_reset="earliest")
     found: dict[str, list[Seen]] = {topic.name: [] for topic in TOPICS}
+    # Without a group it is given every partition.
+    consumer = AIOKafkaConsumer(
+        *found, bootstrap_servers=address, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
     async with asyncio.timeout(READ_TIMEOUT_S):
         await consumer.start()
         try:
-            there = await consumer.topics()
-            places = [
-                TopicPartition(topic, partition)
-                for topic in found
-                if topic in there
-                for partition in consumer.partitions_for_topic(topic) or ()
-            ]
-            consumer.assign(places)
+            places = list(consumer.assignment())
             await consumer.seek_to_beginning(*places)
             ends = await consumer.end_offsets(places)
             left = {place for place in places if ends[place] > 0}
             while left:
                 for place, messages in (await consumer.getmany(timeout_ms=500)).items():
                     for message in messages:
-                        headers = dict(message.headers)
-                        id_ = headers.get("ce_id", b"").decode()
+                        id_ = dict(message.headers).get("ce_id", b"").decode()
                         found[place.topic].append(Seen(place.partition, message.offset, message.key.decode(), id_))
                 for place in list(left):
                     if await consumer.position(place) >= ends[place]:
@@ -147,16 +142,15 @@ async def read_topics(address: str) -> dict[str, list[Seen]]:
     return found
 
 
-async def read_committed(address: str) -> dict[tuple[str, str, int], int]:
+async def read_committed(address: str, partitions: int) -> dict[tuple[str, str, int], int]:
     """(group, topic, partition) → the next offset that the group will read. Nobody joins the group for it."""
     found: dict[tuple[str, str, int], int] = {}
     for group, topics in GROUPS.items():
         consumer = AIOKafkaConsumer(bootstrap_servers=address, group_id=group, enable_auto_commit=False)
+        places = [TopicPartition(topic, partition) for topic in topics for partition in range(partitions)]
         async with asyncio.timeout(READ_TIMEOUT_S):
             await consumer.start()
             try:
-                await consumer.topics()
-                places = [TopicPartition(t, p) for t in topics for p in consumer.partitions_for_topic(t) or ()]
                 consumer.assign(places)
                 for place in places:
                     offset = await consumer.committed(place)
