@@ -67,9 +67,9 @@ def mail_of(customer: Customer) -> tuple[str, bytes]:
     return sender, message.as_bytes()
 
 
-async def play(customer: Customer, town: Town, session: aiohttp.ClientSession) -> None:
+async def play(customer: Customer, town: Town, session: aiohttp.ClientSession, patience_s: float = PATIENCE_S) -> None:
     """Write in, and wait for the answer until patience runs out."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(patience_s):
         match customer.channel:
             case "email":
                 await _mail(customer, town)
