@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from store.database import Database
-from store.schema import upgrade
 from store.tables import metadata
 from tests.kit import kafka, postgres
 
@@ -23,8 +22,11 @@ def need(present: object, what: str) -> None:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
+    if url := postgres.named():
+        yield url
+        return
     found = postgres.binaries()
-    need(found, "a PostgreSQL server's binaries")
+    need(found, postgres.WHAT)
     assert found is not None
     with postgres.server(found) as url:
         yield url
@@ -39,16 +41,15 @@ def kafka_server() -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    """An empty, migrated store: each test that asks for it runs on both databases."""
-    if request.param == "sqlite":
-        db = Database.at("sqlite:///test.db", tmp_path)
-    else:
-        db = Database.at(request.getfixturevalue("postgres_url"), tmp_path)
-    async with db:
-        if not db.is_sqlite:
-            await db.write(lambda conn: conn.exec_driver_sql("DROP SCHEMA public CASCADE"))
-            await db.write(lambda conn: conn.exec_driver_sql("CREATE SCHEMA public"))
-        await upgrade(db)
+def store_url(request: pytest.FixtureRequest) -> str:
+    """A store: each test that asks for it, or for `database`, runs on both databases."""
+    return "sqlite:///test.db" if request.param == "sqlite" else str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+async def database(store_url: str, tmp_path: Path) -> AsyncIterator[Database]:
+    """An empty, migrated store."""
+    async with Database.at(store_url, tmp_path) as db:
+        await postgres.emptied(db)
         assert metadata.tables
         yield db

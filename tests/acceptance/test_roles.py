@@ -25,7 +25,7 @@ PAUSED = ("relay-2", "senders-2", "applier-2")
 
 async def test_two_of_everything_lose_nothing_and_answer_nobody_twice(tmp_path: Path) -> None:
     need(kafka.can_run(), "Java 17 and Maven")
-    need(postgres.binaries(), "a PostgreSQL server's binaries")
+    need(postgres.binaries(), postgres.WHAT)
     async with fleet(tmp_path) as site:
         await each_says_how_it_is(site)
         await relays_share_the_shards(site)

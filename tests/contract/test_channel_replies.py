@@ -64,8 +64,8 @@ async def until(site: Edge, reply: Reply, wanted: DeliveryState) -> None:
 
 class TestIntake:
     @pytest.fixture
-    async def site(self, tmp_path: Path) -> AsyncIterator[Edge]:
-        async with edge(tmp_path, {}) as found:
+    async def site(self, tmp_path: Path, store_url: str) -> AsyncIterator[Edge]:
+        async with edge(tmp_path, {}, store_url=store_url) as found:
             yield found
 
     async def test_a_reply_that_comes_twice_is_in_the_ledger_once(self, site: Edge) -> None:
@@ -90,8 +90,8 @@ class TestIntake:
 
 class TestChat:
     @pytest.fixture
-    async def site(self, tmp_path: Path) -> AsyncIterator[Edge]:
-        async with edge(tmp_path, {"chat": {"website": {}}}) as found:
+    async def site(self, tmp_path: Path, store_url: str) -> AsyncIterator[Edge]:
+        async with edge(tmp_path, {"chat": {"website": {}}}, store_url=store_url) as found:
             yield found
 
     @contextlib.asynccontextmanager
@@ -162,8 +162,8 @@ class TestChat:
 
 class TestForm:
     @pytest.fixture
-    async def site(self, tmp_path: Path) -> AsyncIterator[Edge]:
-        async with edge(tmp_path, {"web_form": {"contact": {}}}) as found:
+    async def site(self, tmp_path: Path, store_url: str) -> AsyncIterator[Edge]:
+        async with edge(tmp_path, {"web_form": {"contact": {}}}, store_url=store_url) as found:
             yield found
 
     async def test_an_answer_is_sent_once_it_can_be_read(self, site: Edge) -> None:

@@ -113,11 +113,11 @@ async def test_nobody_listens(sink: SmtpSink) -> None:
 
 class TestLedger:
     @pytest.fixture
-    async def site(self, tmp_path: Path, sink: SmtpSink) -> AsyncIterator[Edge]:
+    async def site(self, tmp_path: Path, sink: SmtpSink, store_url: str) -> AsyncIterator[Edge]:
         smtp = {"host": "127.0.0.1", "port": sink.port, "tls": "none"}
         account = {"address": "help@shop.example", "smtp": smtp}
         mute = {"address": "mute@shop.example"}
-        async with edge(tmp_path, {"email": {"support": account, "mute": mute}}) as found:
+        async with edge(tmp_path, {"email": {"support": account, "mute": mute}}, store_url=store_url) as found:
             yield found
 
     async def request(self, site: Edge, **more: object) -> Reply:

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text
 
 from bus.topics import partition_for
 from schemas.errors import StoreUnavailable
-from store import leases, outbox, policies
+from store import leases, ledger, outbox, policies, work_items
 from store.blobs import Blobs
 from store.database import Database
 from store.intake import Arrival, Intake
@@ -129,6 +129,26 @@ class TestPolicies:
         assert await database.read(lambda conn: conn.scalar(count)) == 1
 
 
+async def test_several_desks_put_a_silent_agents_work_back_once(database: Database, tmp_path: Path) -> None:
+    out = Outbox(lambda key: partition_for(key, 6))
+    await database.write(lambda conn: policies.activate(conn, "p", b"{}", NOW))
+    intake = Intake(database, Blobs(tmp_path / "blobs"), out)
+    for n in range(5):
+        got = await intake.accept(Arrival(contact=email(f"m{n}@x"), raw=b"x", media_type="text/plain"), NOW)
+        found = (await database.read(lambda conn, i=got.interaction_id: ledger.load(conn, [i])))[got.interaction_id]  # type: ignore[misc]
+        await database.write(
+            lambda conn, i=found: work_items.enqueue(conn, out, i, queue="q", tier="P3", deadline=NOW, now=NOW)  # type: ignore[misc]
+        )
+        await database.write(lambda conn: work_items.claim(conn, out, "ada", queues=(), now=NOW, until=NOW + TTL))
+    late = NOW + 2 * TTL
+    swept = await asyncio.gather(
+        *(database.write(lambda conn: work_items.expire_leases(conn, out, late)) for _ in range(4))
+    )
+    back = [item.id for items in swept for item in items]
+    assert len(back) == len(set(back)) == 5
+    assert len(await database.read(lambda conn: work_items.line(conn, (), 10))) == 5
+
+
 @pytest.mark.postgres
 class TestPostgres:
     @pytest.fixture
@@ -185,7 +205,7 @@ class TestServerAway:
     @pytest.fixture
     async def server(self) -> AsyncIterator[postgres.Server]:
         found = postgres.binaries()
-        need(found, "a PostgreSQL server's binaries")
+        need(found, postgres.WHAT)
         assert found is not None
         made = await asyncio.to_thread(postgres.Server, found)
         try:

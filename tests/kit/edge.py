@@ -23,9 +23,9 @@ from store.database import Database
 from store.intake import Acceptance, Arrival, Intake
 from store.ledger import Balance
 from store.outbox import Outbox
-from store.schema import upgrade
 from store.store import Store
 from tests.kit.contacts import NOW
+from tests.kit.postgres import emptied
 
 
 class FlakyIntake(Intake):
@@ -60,9 +60,11 @@ class Edge:
 
 
 @asynccontextmanager
-async def edge(folder: Path, accounts: dict[str, dict[str, Any]]) -> AsyncIterator[Edge]:
-    """`accounts`: channel → account → settings."""
-    database = Database.at("sqlite:///edge.db", folder)
+async def edge(
+    folder: Path, accounts: dict[str, dict[str, Any]], *, store_url: str = "sqlite:///edge.db"
+) -> AsyncIterator[Edge]:
+    """`accounts`: channel → account → settings. What is in the store at `store_url` is dropped."""
+    database = Database.at(store_url, folder)
     blobs, outbox = Blobs(folder / "blobs"), Outbox(lambda key: partition_for(key, 6))
     intake = FlakyIntake(database, blobs, outbox)
     context = Context(
@@ -88,7 +90,7 @@ async def edge(folder: Path, accounts: dict[str, dict[str, Any]]) -> AsyncIterat
     )
     http = HttpServer(app, host="127.0.0.1", port=0)
     async with database:
-        await upgrade(database)
+        await emptied(database)
         await database.write(lambda conn: policies.activate(conn, "p-test", b"{}", NOW))
         services = [http, *(s for part in parts.values() for s in (*part.outbound, *part.inbound))]
         lifecycle = Lifecycle(services, drain_timeout=10.0)

