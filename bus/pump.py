@@ -68,17 +68,18 @@ class Pump:
         return error
 
     async def _run(self) -> None:
-        attempt, joined = 0, False
+        attempt, joined, most = 0, False, self._max_records
         while not self._stopping.is_set():
             batch: Batch | None = None
             try:
                 if not joined:
                     await self._source.start()
                     joined = True
-                batch = await self._source.read(self._max_records, READ_TIMEOUT_S)
+                batch = await self._source.read(most, READ_TIMEOUT_S)
                 if len(batch):
                     await self._handle(batch)
                     await self._source.commit(batch)
+                    most = min(self._max_records, 2 * most)
                 attempt, self.healthy, self.paused = 0, True, ""
             except Exception as error:
                 if not is_temporary(error):
@@ -87,6 +88,8 @@ class Pump:
                 log.warning("paused", pump=self._name, error=self.paused, attempt=attempt)
                 if batch is not None and len(batch):
                     await self._source.seek_back(batch)
+                    # It may have been too much for a store that is slow: the same again would fail again.
+                    most = max(1, len(batch) // 4)
                 await self._pause(backoff(attempt, 0.2, PAUSE_CAP_S))
                 attempt += 1
 
