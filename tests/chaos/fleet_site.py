@@ -16,7 +16,7 @@ from store.database import Database
 from switchboard.demo.stage import set_up
 from tests.chaos.run import say
 from tests.chaos.schedule import Fault, Kind
-from tests.chaos.site import configure, mend_mail, prepare, spoil_mail
+from tests.chaos.site import configure, mend_link, prepare, spoil_link
 from tests.chaos.town import MailServer
 from tests.kit import postgres
 from tests.kit.fleet import MEMBERS, Member
@@ -59,6 +59,7 @@ class FleetSite:
             "pause": processes,
             "reset": ("broker", "database", "smtp"),
             "silence": ("broker", "database", "smtp"),
+            "slow": ("broker", "database"),
             "refuse": ("smtp",),
         }
         found = postgres.binaries()
@@ -142,12 +143,10 @@ class FleetSite:
         return self._broker.address
 
     async def strike(self, fault: Fault) -> None:
-        if await spoil_mail(fault, self._mail, self._proxies["smtp"]):
+        if spoil_link(fault, self._mail, self._proxies):
             return
         target = fault.target
-        if fault.kind in ("reset", "silence"):
-            self._proxies[target].cut(fault.kind)  # type: ignore[arg-type]
-        elif target == "database":
+        if target == "database":
             await asyncio.to_thread(self._server.kill if fault.kind == "kill" else self._server.pause)
         elif target == "broker":
             self._signal_broker(signal.SIGKILL if fault.kind == "kill" else signal.SIGSTOP)
@@ -159,12 +158,10 @@ class FleetSite:
             self._members[target].pause()
 
     async def heal(self, fault: Fault) -> None:
-        if mend_mail(fault, self._mail, self._proxies["smtp"]):
+        if mend_link(fault, self._mail, self._proxies):
             return
         target = fault.target
-        if fault.kind in ("reset", "silence"):
-            self._proxies[target].heal(reset=fault.detail == "ends with RST")
-        elif target == "database":
+        if target == "database":
             await asyncio.to_thread(self._server.start if fault.kind == "kill" else self._server.resume)
         elif target == "broker":
             if fault.kind == "pause":

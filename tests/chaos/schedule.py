@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["kill", "pause", "reset", "silence", "lock", "refuse"]
+Kind = Literal["kill", "pause", "reset", "silence", "slow", "lock", "refuse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ SECONDS: Mapping[Kind, tuple[float, float]] = {
     "pause": (0.3, 6.0),
     "reset": (0.0, 3.0),
     "silence": (0.5, 6.0),
+    "slow": (1.0, 6.0),
     "lock": (0.5, 4.0),
     "refuse": (0.5, 4.0),
 }

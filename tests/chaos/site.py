@@ -21,12 +21,13 @@ from switchboard.demo.stage import Stage, set_up
 from tests.chaos.schedule import Fault, Kind
 from tests.chaos.town import MailServer
 from tests.kit.contacts import NOW
-from tests.kit.processes import alive
+from tests.kit.processes import alive, descendants
 from tests.kit.proxy import Proxy
 
 ROOT = Path(__file__).parents[2]
 LEASE_S = 4.0
 READY_S = 90.0
+LATENCY_S = 0.2
 
 
 class Site(Protocol):
@@ -72,23 +73,27 @@ async def prepare(database: Database, tokens: Mapping[str, str]) -> None:
             await database.write(lambda conn, n=name, t=token: agents.add_token(conn, n, t, at=NOW))  # type: ignore[misc]
 
 
-async def spoil_mail(fault: Fault, server: MailServer, proxy: Proxy) -> bool:
-    """Faults between us and the customers' mail server. False if it is another kind of fault."""
+def spoil_link(fault: Fault, server: MailServer, proxies: Mapping[str, Proxy]) -> bool:
+    """Begin a fault between two processes. False if it is one of a process."""
     if fault.kind == "refuse":
         verb, _, answer = fault.detail.partition(": ")
         server.faults[verb] = answer
-    elif fault.kind in ("reset", "silence") and fault.target == "smtp":
-        proxy.cut(fault.kind)  # type: ignore[arg-type]
+    elif fault.kind == "slow":
+        proxies[fault.target].latency_s = LATENCY_S
+    elif fault.kind == "reset" or fault.kind == "silence":
+        proxies[fault.target].cut(fault.kind)
     else:
         return False
     return True
 
 
-def mend_mail(fault: Fault, server: MailServer, proxy: Proxy) -> bool:
+def mend_link(fault: Fault, server: MailServer, proxies: Mapping[str, Proxy]) -> bool:
     if fault.kind == "refuse":
         server.faults.pop(fault.detail.partition(": ")[0], None)
-    elif fault.kind in ("reset", "silence") and fault.target == "smtp":
-        proxy.heal(reset=fault.detail == "ends with RST")
+    elif fault.kind == "slow":
+        proxies[fault.target].latency_s = 0.0
+    elif fault.kind in ("reset", "silence"):
+        proxies[fault.target].heal(reset=fault.detail == "ends with RST")
     else:
         return False
     return True
@@ -110,26 +115,12 @@ async def ready(base: str, process: asyncio.subprocess.Process, log: Path) -> No
             await asyncio.sleep(0.1)
 
 
-def descendants(pid: int) -> dict[int, str]:
+def command_lines(pid: int) -> dict[int, str]:
     """The processes below `pid`, with their command lines."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            except (OSError, IndexError):
-                continue
     found: dict[int, str] = {}
-    below = [pid]
-    while below:
-        parent = below.pop()
-        for child, its in parents.items():
-            if its == parent:
-                below.append(child)
-                try:
-                    found[child] = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-                except OSError:
-                    continue
+    for child in descendants(pid):
+        with contextlib.suppress(OSError):
+            found[child] = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     return found
 
 
@@ -141,6 +132,7 @@ class HouseSite:
         "pause": ("house", "router", "broker"),
         "reset": ("smtp",),
         "silence": ("smtp",),
+        "slow": ("smtp",),
         "refuse": ("smtp",),
         "lock": ("database",),
     }
@@ -202,17 +194,17 @@ class HouseSite:
         if target == "house":
             return self._process.pid
         word = "router-process" if target == "router" else "--listener-url"
-        return next((pid for pid, line in descendants(self._process.pid).items() if word in line), None)
+        return next((pid for pid, line in command_lines(self._process.pid).items() if word in line), None)
 
     async def broker(self) -> str:
         assert self._process is not None
-        for line in descendants(self._process.pid).values():
+        for line in command_lines(self._process.pid).values():
             if "--listener-url" in line:
                 return line.partition("--listener-url tcp://")[2].split()[0]
         raise RuntimeError("there is no broker")
 
     async def strike(self, fault: Fault) -> None:
-        if await spoil_mail(fault, self._mail, self._proxy):
+        if spoil_link(fault, self._mail, {"smtp": self._proxy}):
             return
         if fault.kind == "lock":
             self._lock = await asyncio.to_thread(_lock, self._folder / "data" / "switchboard.db")
@@ -223,7 +215,7 @@ class HouseSite:
             _send(pid, signal.SIGKILL if fault.kind == "kill" else signal.SIGSTOP)
 
     async def heal(self, fault: Fault) -> None:
-        if mend_mail(fault, self._mail, self._proxy):
+        if mend_link(fault, self._mail, {"smtp": self._proxy}):
             return
         if fault.kind == "lock":
             if self._lock is not None:

@@ -124,7 +124,7 @@ def leases_change_hands_upwards(facts: Facts) -> Iterator[Violation]:
     """A lease's epoch grows with each new owner, and belongs to one."""
     last: dict[str, tuple[int, str]] = {}
     for event in facts.evidence.history:
-        if event.op != "lease":
+        if event.op != "lease" or not event.more["owner"]:  # given back, it is nobody's
             continue
         epoch, owner = event.more["epoch"], event.more["owner"]
         before = last.get(event.id)

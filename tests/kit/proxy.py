@@ -3,9 +3,11 @@
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 from typing import Literal
 
 Toxic = Literal["reset", "silence"]
+_TICK_S = 1e-6
 
 
 class Proxy:
@@ -76,6 +78,7 @@ class _Side(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._early: list[bytes] = []
         self._full = False
+        self._due = 0.0
         self._opening: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -112,10 +115,16 @@ class _Side(asyncio.Protocol):
             self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        if self._proxy.latency_s:
-            asyncio.get_running_loop().call_later(self._proxy.latency_s, self._pass, data)
+        self._later(self._pass, data)
+
+    def _later(self, call: Callable[..., None], *arguments: object) -> None:
+        """After the latency, and never before what was to be done earlier."""
+        loop = asyncio.get_running_loop()
+        self._due = max(loop.time() + self._proxy.latency_s, self._due + _TICK_S)
+        if self._due > loop.time() + _TICK_S:
+            loop.call_at(self._due, call, *arguments)
         else:
-            self._pass(data)
+            call(*arguments)
 
     def _pass(self, data: bytes) -> None:
         if self._other is None:
@@ -141,12 +150,11 @@ class _Side(asyncio.Protocol):
         self._proxy.discard(self)
         if self._opening is not None:
             self._opening.cancel()
-        other, self._other = self._other, None
-        if other is not None:
+        if self._other is not None:
             if isinstance(exc, ConnectionResetError):
-                other.reset()
+                self._other.reset()
             else:
-                other.close()
+                self._later(self._other.close)
 
     def close(self) -> None:
         if self._transport is not None and not self._transport.is_closing():

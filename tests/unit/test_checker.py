@@ -403,6 +403,13 @@ def test_a_second_answer_after_an_unknown_outcome_is_no_violation() -> None:
     assert world.found() == set()
 
 
+def test_a_lease_that_was_given_back_goes_to_the_next_one_under_a_higher_epoch() -> None:
+    world = World()
+    world.lease("outbox:0", 1, "")
+    world.lease("outbox:0", 2, "relay2")
+    assert world.found() == set()
+
+
 def test_repeats_in_a_topic_are_no_violation() -> None:
     world = World()
     world.topics["interactions"] += [Seen(0, 2, "c", "i1"), Seen(0, 3, "c", "i2")]
