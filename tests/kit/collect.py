@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
 from bus.topics import TOPICS
@@ -115,6 +115,11 @@ def _contact(channel: str, body: Mapping[str, object] | None) -> str:
     return native.rpartition(":")[2] if channel == "chat" else native
 
 
+def life(conn: Connection) -> int:
+    """How many lives the broker has had: more than one if it has lost records."""
+    return conn.scalar(select(func.max(tables.broker_lives.c.life))) or 1
+
+
 async def read_topics(address: str) -> dict[str, list[Seen]]:
     """Every record that the broker still has, by topic."""
     found: dict[str, list[Seen]] = {topic.name: [] for topic in TOPICS}
@@ -142,11 +147,15 @@ async def read_topics(address: str) -> dict[str, list[Seen]]:
     return found
 
 
-async def read_committed(address: str, partitions: int) -> dict[tuple[str, str, int], int]:
-    """(group, topic, partition) → the next offset that the group will read. Nobody joins the group for it."""
+async def read_committed(address: str, partitions: int, life: int = 1) -> dict[tuple[str, str, int], int]:
+    """(group, topic, partition) → the next offset that the group will read. Nobody joins the group for it.
+
+    `life`: the broker's; each has groups of its own.
+    """
     found: dict[tuple[str, str, int], int] = {}
     for group, topics in GROUPS.items():
-        consumer = AIOKafkaConsumer(bootstrap_servers=address, group_id=group, enable_auto_commit=False)
+        name = group if life == 1 else f"{group}.{life}"
+        consumer = AIOKafkaConsumer(bootstrap_servers=address, group_id=name, enable_auto_commit=False)
         places = [TopicPartition(topic, partition) for topic in topics for partition in range(partitions)]
         async with asyncio.timeout(READ_TIMEOUT_S):
             await consumer.start()
