@@ -1,0 +1,90 @@
+"""PostgreSQL: a transaction per unit of work, from a pool; done again where another process came in between."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from schemas.errors import StoreUnavailable
+from store.engine import BUSY_TIMEOUT_S, CALL_TIMEOUT_S, is_away, sqlstate
+from store.sql import NEWS
+from store.wakeups import Wakeups
+
+T = TypeVar("T")
+
+ATTEMPTS = 6
+_LOST = ("40001", "40P01")
+"""Serialisation failure, deadlock."""
+_AGAIN = (*_LOST, "23505")
+"""And a racing insert: what was there has changed, so the same work may do now."""
+
+
+class PostgresEngine:
+    """`changed` is called after each commit of this process, and when another process has news."""
+
+    def __init__(self, url: URL, *, read_only: bool, changed: Callable[[], None]) -> None:
+        self._engine = create_async_engine(
+            url.set(drivername="postgresql+asyncpg"), pool_size=10, max_overflow=10, pool_timeout=BUSY_TIMEOUT_S
+        )
+        self._changed = changed
+        self._wakeups = None if read_only else Wakeups(url, changed)
+
+    async def start(self) -> None:
+        await self.read(lambda conn: None)
+        if self._wakeups is not None:
+            self._wakeups.start()
+
+    async def stop(self) -> None:
+        if self._wakeups is not None:
+            await self._wakeups.stop()
+        await self._engine.dispose()
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        for attempt in range(2):
+            try:
+                async with asyncio.timeout(CALL_TIMEOUT_S), self._engine.connect() as conn:
+                    return await conn.run_sync(work)
+            except Exception as error:
+                # A pooled connection may be one to a server that has been started anew since.
+                if attempt == 0 and getattr(error, "connection_invalidated", False):
+                    continue
+                if is_away(error):
+                    raise StoreUnavailable(f"the store cannot be read: {error}") from error
+                raise
+        raise AssertionError("unreachable")
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        attempt = 0
+        while True:
+            reached: list[str] = []
+            try:
+                async with asyncio.timeout(CALL_TIMEOUT_S):
+                    return await self._transaction(work, reached)
+            except Exception as error:
+                attempt += 1
+                code = sqlstate(error)
+                if code in _AGAIN and attempt < ATTEMPTS:
+                    await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - spreads, hides nothing
+                    continue
+                # The connection was dead before the commit was sent: a new one may do.
+                if attempt == 1 and not reached and getattr(error, "connection_invalidated", False):
+                    continue
+                if is_away(error) or code in _LOST:
+                    raise StoreUnavailable(f"the store cannot be written: {error}") from error
+                raise
+
+    async def _transaction(self, work: Callable[[Connection], T], reached: list[str]) -> T:
+        def noted(conn: Connection) -> tuple[T, bool]:
+            conn.info.pop(NEWS, None)
+            return work(conn), conn.info.pop(NEWS, False)
+
+        async with self._engine.begin() as conn:
+            result, news = await conn.run_sync(noted)
+            reached.append("commit")
+        self._changed()
+        if news and self._wakeups is not None:
+            self._wakeups.tell()
+        return result
