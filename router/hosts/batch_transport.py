@@ -152,11 +152,18 @@ class BatchConsumer(driver.Consumer):
         self._room.set()
 
     async def wait_empty(self) -> None:
-        try:
-            async with asyncio.timeout(WAIT_EMPTY_S):
-                await super().wait_empty()
-        except TimeoutError:
+        # Not cancelled at the bound, as Faust swallows that, but told that there is nothing left to wait for.
+        waiting = asyncio.create_task(super().wait_empty(), name="router.wait_empty")
+        await asyncio.wait({waiting}, timeout=WAIT_EMPTY_S)
+        if not waiting.done():
             log.warning("what is in work is left to the next owner", batches=self._spans.in_flight)
+            self.let_go()
+        await waiting
+
+    def let_go(self) -> None:
+        """What is in work now will not be finished here: nobody waits for it any more."""
+        self._unacked_messages.clear()
+        notify(self._waiting_for_ack)
 
     # --- reading
 

@@ -67,6 +67,7 @@ class FaustHost:
         self._writing: dict[Place, asyncio.Task[None]] = {}
         self._tasks = TaskOwner()
         self._draining = asyncio.Event()
+        self._stopped = False
         self.healthy = False
         self.paused = ""
         """Why nothing is decided at the moment, if we know: store or broker are away."""
@@ -100,8 +101,10 @@ class FaustHost:
 
     async def stop(self) -> None:
         self._draining.set()
+        self._stopped = True
         await self._tasks.cancel_all(1.0)
         if self._app is not None:
+            self._app.consumer.let_go()
             try:
                 async with asyncio.timeout(STOP_TIMEOUT_S):
                     await self._app.stop()
@@ -198,7 +201,7 @@ class FaustHost:
                 return
 
     def _is_current(self, span: Span[Any]) -> bool:
-        return self._app is not None and self._app.consumer.is_current(span)
+        return not self._stopped and self._app is not None and self._app.consumer.is_current(span)
 
     async def _pause(self, error: Exception, attempt: int) -> int:
         """Wait, and try again; raise what no waiting mends: it ends the process."""

@@ -21,6 +21,7 @@ from schemas.interaction import ChatContent, Contact, EmailContent, Interaction,
 from tests.kit.contacts import NOW
 
 BODY_CHARS = 600
+CUSTOMERS = 5000
 TIERS = ("gold", "silver", "bronze", None)
 WORDS = {
     "en": "hello please where is my order it should have been here last week and now I wonder whether anybody looks at "
@@ -133,15 +134,15 @@ def _with_lines(tree: Any) -> Any:
     return [_with_lines(item) for item in tree] if isinstance(tree, list) else tree
 
 
-def body(rng: random.Random, language: str, names: list[str]) -> str:
+def body(rng: random.Random, language: str, names: list[str], size: int = BODY_CHARS) -> str:
     words = _VOCABULARY[language]
     gap = "" if language == "ja" else " "
     chosen: list[str] = []
-    size = 0
-    while size < BODY_CHARS:
+    length = 0
+    while length < size:
         word = rng.choice(words)
         chosen.append(word)
-        size += len(word) + len(gap)
+        length += len(word) + len(gap)
         if len(chosen) % 17 == 0:
             chosen[-1] += "。" if language == "ja" else rng.choice([".\n", ".", ","])
     for each in names:
@@ -149,14 +150,16 @@ def body(rng: random.Random, language: str, names: list[str]) -> str:
     return gap.join(chosen)
 
 
-def interactions(count: int, rules: int, policy_version: str, seed: int = 11) -> Iterator[Interaction]:
-    """Interactions for a policy of `rules` rules, four messages a conversation."""
+def interactions(
+    count: int, rules: int, policy_version: str, seed: int = 11, size: int = BODY_CHARS
+) -> Iterator[Interaction]:
+    """Interactions for a policy of `rules` rules, four messages a conversation, bodies of `size` characters."""
     rng = random.Random(seed)
     for number in range(count):
         language = rng.choice(LANGUAGES)
         names = [name(rng.randrange(2 * rules)) for _ in range(2)]
         channel = rng.choices(["email", "chat", "web_form", "phone_log"], [60, 20, 15, 5])[0]
-        contact = _contact(rng, number, channel, language, body(rng, language, names))
+        contact = _contact(rng, number, channel, language, body(rng, language, names, size))
         conversation, seq = divmod(number, 4)
         yield Interaction(
             **{field: getattr(contact, field) for field in Contact.model_fields},
@@ -166,7 +169,7 @@ def interactions(count: int, rules: int, policy_version: str, seed: int = 11) ->
             seq=seq + 1,
             occasion="first" if seq == 0 else "follow_up",
             accepted_at=contact.received_at + timedelta(milliseconds=20),
-            customer_id=f"customer-{conversation % 5000}",
+            customer_id=f"customer-{conversation % CUSTOMERS}",
             policy_version=policy_version,
             digest="0" * 64,
         )

@@ -208,15 +208,16 @@ async def fleet(
     command: Sequence[str] = (sys.executable, "-m", "switchboard"),
     changes: Mapping[str, object] | None = None,
     started: bool = True,
+    durable: bool = False,
 ) -> AsyncIterator[Site]:
     """A broker and a database of its own, and `members` running on them.
 
     `environment` is for all members (a proxy's address in SWITCHBOARD_STORE__URL, say), `changes` are sections of the
-    configuration file; `started=False` leaves the starting to the caller.
+    configuration file; `started=False` leaves the starting to the caller; `durable`: PostgreSQL waits for the disk, as in real life.
     """
     found = postgres.binaries()
     assert found is not None, "needs PostgreSQL: ask for the fixture postgres_url first"
-    server = await asyncio.to_thread(postgres.Server, found)
+    server = await asyncio.to_thread(postgres.Server, found, durable=durable)
     mail = CustomersMailServer()
     await mail.start()
     broker = LocalBroker(KafkaSettings(brokers="local"), folder / "broker")

@@ -47,7 +47,8 @@ def free_port() -> int:
 class Server:
     """`url` stays the same over restarts. Blocking: call it from a thread in a running loop."""
 
-    def __init__(self, bin_dir: Path) -> None:
+    def __init__(self, bin_dir: Path, *, durable: bool = False) -> None:
+        self._fsync = "on" if durable else "off"
         self._bin = bin_dir
         self._folder = Path(tempfile.mkdtemp(prefix="sbpg", dir="/tmp"))
         self._prefix: list[str] = []
@@ -73,7 +74,7 @@ class Server:
 
     def start(self) -> None:
         """Return when it accepts connections; after a kill this takes the time of its recovery."""
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync={self._fsync}"
         options += " -c max_connections=300"
         # Not captured: the server would inherit the pipes and hold them open.
         self._run("pg_ctl", "-w", "-t", "60", "-o", options, "-l", str(self._folder / "log"), "start", quiet=True)
