@@ -42,11 +42,11 @@ WORDS = {
     "pl": "dzień dobry gdzie jest moje zamówienie miało przyjść w zeszłym tygodniu i zastanawiam się czy ktoś czyta te "
     "wiadomości bo paczka jest oznaczona jako doręczona ale nikt nie zadzwonił do drzwi dziękuję za pomoc faktura "
     "numer zwrot uszkodzony adres zmiana dostawa jeszcze proszę",
-    "ru": "здравствуйте где мой заказ он должен был прийти на прошлой неделе и теперь я не знаю читает ли кто-нибудь эти "
-    "сообщения потому что посылка считается доставленной но никто не звонил в дверь спасибо за помощь счёт номер "
+    "ru": "здравствуйте где мой заказ он должен был прийти на прошлой неделе и теперь я не знаю читает ли кто-нибудь "
+    "эти сообщения потому что посылка считается доставленной но никто не звонил в дверь спасибо за помощь счёт номер "
     "возврат сломан адрес изменить доставка ещё пожалуйста",
-    "ja": "こんにちは 私の注文は どこに ありますか 先週 届くはず でした 荷物は 配達済みと 表示されて いますが 誰も ベルを "
-    "鳴らしませんでした ご協力 ありがとう ございます 請求書 番号 返金 壊れた 返品 住所 変更 配送 まだ お願いします",
+    "ja": "こんにちは 私の注文は どこに ありますか 先週 届くはず でした 荷物は 配達済みと 表示されて いますが 誰も "
+    "ベルを 鳴らしませんでした ご協力 ありがとう ございます 請求書 番号 返金 壊れた 返品 住所 変更 配送 まだ お願いします",
 }
 LANGUAGES = tuple(WORDS)
 _VOCABULARY = {language: tuple(words.split()) for language, words in WORDS.items()}

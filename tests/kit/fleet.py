@@ -213,7 +213,8 @@ async def fleet(
     """A broker and a database of its own, and `members` running on them.
 
     `environment` is for all members (a proxy's address in SWITCHBOARD_STORE__URL, say), `changes` are sections of the
-    configuration file; `started=False` leaves the starting to the caller; `durable`: PostgreSQL waits for the disk, as in real life.
+    configuration file; `started=False` leaves the starting to the caller; `durable`: PostgreSQL waits for the disk,
+    as in real life.
     """
     found = postgres.binaries()
     assert found is not None, "needs PostgreSQL: ask for the fixture postgres_url first"

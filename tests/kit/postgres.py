@@ -48,8 +48,8 @@ class Server:
     """`url` stays the same over restarts. Blocking: call it from a thread in a running loop."""
 
     def __init__(self, bin_dir: Path, *, durable: bool = False) -> None:
-        self._fsync = "on" if durable else "off"
         self._bin = bin_dir
+        self._fsync = "on" if durable else "off"
         self._folder = Path(tempfile.mkdtemp(prefix="sbpg", dir="/tmp"))
         self._prefix: list[str] = []
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root

@@ -1,4 +1,4 @@
-"""Faust as its documents show it, with the settings that help (uvloop, linger, batches, quiet logs): one event at a time."""
+"""Faust as its documents show it, one event at a time, with what helps: uvloop, linger, batches, quiet logs."""
 
 import asyncio
 import logging
@@ -17,7 +17,8 @@ async def main() -> None:
         GROUP, broker=f"kafka://{ADDRESS}", store="memory://", topic_allow_declare=False, topic_disable_leader=True,
         topic_partitions=4, broker_max_poll_records=BATCH, broker_commit_interval=COMMIT_EVERY_S,
         stream_buffer_maxsize=16384, producer_acks=-1, producer_linger=0.005, producer_max_batch_size=BATCH_BYTES,
-        consumer_auto_offset_reset="earliest", web_enabled=False, worker_redirect_stdouts=False, datadir="/tmp/faust-bench",
+        consumer_auto_offset_reset="earliest", web_enabled=False, worker_redirect_stdouts=False,
+        datadir="/tmp/faust-bench",
     )  # fmt: skip
     raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
     source, target = app.topic(IN, **raw), app.topic(OUT, **raw)

@@ -1,4 +1,4 @@
-"""The measure of all: a bare aiokafka loop that copies, at its best (uvloop, own batches of 1 MB, commits after acks)."""
+"""The measure of all: a bare aiokafka loop that copies, at its best (uvloop, batches of 1 MB, commits after acks)."""
 
 import asyncio
 import sys
