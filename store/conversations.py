@@ -8,13 +8,15 @@ of their own, linked for agents. A subject proves nothing.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.engine import Connection
 
 from schemas import ids
 from schemas.interaction import ChatContent, Contact, EmailContent
-from store.sql import insert, insert_many_new
+from store.sql import dialect_insert, insert_many_new
 from store.tables import conversation_aliases, conversations, participants, thread_index
 
 FIRST_NUMBER = 1000
@@ -45,9 +47,8 @@ def resolve(conn: Connection, contact: Contact, collided: str | None = None) -> 
     known: str | None = None
     if isinstance(content, EmailContent):
         refs = _references(content)
-        rows = conn.execute(
-            select(thread_index.c.message_id, thread_index.c.conversation_id).where(thread_index.c.message_id.in_(refs))
-        ).all()
+        query = select(thread_index.c.message_id, thread_index.c.conversation_id)
+        rows = conn.execute(query.where(thread_index.c.message_id.in_(refs))).all() if refs else []
         if rows:
             by_ref: dict[str, list[str]] = {}
             for message_id, conversation_id in rows:
@@ -71,27 +72,31 @@ def resolve(conn: Connection, contact: Contact, collided: str | None = None) -> 
 
 def enter(conn: Connection, thread: Thread, contact: Contact, customer_id: str, at: datetime) -> Place:
     """Give the contact the next seq. Takes the conversation's lock until the transaction ends."""
-    row = conn.execute(
-        insert(conn, conversations)
-        .values(
-            id=thread.conversation_id,
-            channel=contact.channel,
-            account=contact.account,
-            customer_id=customer_id,
-            subject=contact.subject,
-            last_seq=1,
-            last_at=at,
-            linked_to=thread.linked_to,
-        )
-        .on_conflict_do_update(index_elements=["id"], set_={"last_seq": conversations.c.last_seq + 1, "last_at": at})
-        .returning(conversations.c.number, conversations.c.last_seq)
-    ).one()
+    values = {
+        "id": thread.conversation_id,
+        "channel": contact.channel,
+        "account": contact.account,
+        "customer_id": customer_id,
+        "subject": contact.subject,
+        "last_seq": 1,
+        "last_at": at,
+        "linked_to": thread.linked_to,
+    }
+    row = conn.execute(_enter(conn.dialect.name), values).one()
     if contact.sender.address:
         add_participants(conn, thread.conversation_id, [contact.sender.address])
     if isinstance(contact.content, EmailContent):
         # Not the references: whoever names another's Message-ID must not thereby own it.
         index_messages(conn, thread.conversation_id, [contact.content.message_id])
     return Place(thread.conversation_id, FIRST_NUMBER + row.number, row.last_seq)
+
+
+@cache
+def _enter(dialect: str) -> Any:
+    made = dialect_insert(dialect, conversations)
+    return made.on_conflict_do_update(
+        index_elements=["id"], set_={"last_seq": conversations.c.last_seq + 1, "last_at": made.excluded.last_at}
+    ).returning(conversations.c.number, conversations.c.last_seq)
 
 
 def add_participants(conn: Connection, conversation_id: str, addresses: Iterable[str]) -> None:
@@ -110,12 +115,13 @@ def lock(conn: Connection, conversation_id: str) -> int | None:
     return conn.scalar(select(conversations.c.last_seq).where(conversations.c.id == conversation_id).with_for_update())
 
 
+_ALIAS = select(conversation_aliases.c.merged_into).where(conversation_aliases.c.id == bindparam("id"))
+
+
 def _canonical(conn: Connection, conversation_id: str) -> str:
     """Follow merges. Bounded, though a merge always points at a canonical id."""
     for _ in range(8):
-        target = conn.scalar(
-            select(conversation_aliases.c.merged_into).where(conversation_aliases.c.id == conversation_id)
-        )
+        target = conn.scalar(_ALIAS, {"id": conversation_id})
         if target is None:
             break
         conversation_id = target

@@ -10,6 +10,8 @@ from sqlalchemy.engine import Connection
 
 from store.tables import history
 
+_INSERT = history.insert()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -25,20 +27,18 @@ class Entry:
 
 def record(conn: Connection, entries: Sequence[Entry]) -> None:
     if entries:
-        conn.execute(
-            history.insert(),
-            [
-                {
-                    "interaction_id": e.interaction_id,
-                    "conversation_id": e.conversation_id,
-                    "at": e.at,
-                    "event": e.event,
-                    "actor": e.actor,
-                    "detail": dict(e.detail) if e.detail else None,
-                }
-                for e in entries
-            ],
-        )
+        rows = [
+            {
+                "interaction_id": e.interaction_id,
+                "conversation_id": e.conversation_id,
+                "at": e.at,
+                "event": e.event,
+                "actor": e.actor,
+                "detail": dict(e.detail) if e.detail else None,
+            }
+            for e in entries
+        ]
+        conn.execute(_INSERT, rows if len(rows) > 1 else rows[0])
 
 
 def of_interaction(conn: Connection, interaction_id: str, conversation_id: str) -> list[Entry]:

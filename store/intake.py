@@ -21,7 +21,7 @@ from store import conversations, customers, dead_letters, ledger, policies, refu
 from store.blobs import Blobs
 from store.database import Database
 from store.outbox import Outbox
-from store.sql import insert_new
+from store.sql import Written, insert_new, insert_row
 from store.tables import acceptances, interactions, payloads
 
 ACTOR = "intake"
@@ -109,28 +109,20 @@ class Intake:
         contact = arrival.contact
         digest = contact_digest(contact)
         key = ids.dedupe_key(contact.channel, contact.account, contact.native_id, digest)
-        copy = self._copy(conn, key, contact)
-        if copy is not None:
-            return copy
         flags = contact.flags
         interaction_id = ids.interaction_id(contact.channel, contact.account, contact.native_id)
-        if conn.scalar(select(interactions.c.id).where(interactions.c.id == interaction_id)) is not None:
+        if not _is_first(conn, key, interaction_id, contact, now):
+            copy = self._copy(conn, key, contact)
+            if copy is not None:
+                return copy
+            # Other content came under the same native id before.
             interaction_id = ids.colliding_interaction_id(contact.channel, contact.account, contact.native_id, digest)
             flags = (*flags, "id_collision")
-        inserted = insert_new(
-            conn,
-            acceptances,
-            dedupe_key=key,
-            interaction_id=interaction_id,
-            channel=contact.channel,
-            accepted_at=now,
-            paths=[contact.account],
-        )
-        if not inserted:  # a racing edge was first: its row is visible now
-            copy = self._copy(conn, key, contact)
-            if copy is None:
-                raise RuntimeError(f"acceptance of {interaction_id} is neither new nor a copy")
-            return copy
+            if not _is_first(conn, key, interaction_id, contact, now):
+                copy = self._copy(conn, key, contact)  # a racing edge was first: its row is visible now
+                if copy is None:
+                    raise RuntimeError(f"acceptance of {interaction_id} is neither new nor a copy")
+                return copy
         customer_id = customers.ensure(conn, contact, now)
         thread = conversations.resolve(conn, contact, interaction_id if "id_collision" in flags else None)
         place = conversations.enter(conn, thread, contact, customer_id, now)
@@ -170,21 +162,21 @@ class Intake:
             at=now,
             state=InteractionState.CLOSED if archived else InteractionState.RECEIVED,
             reason="archived" if archived else "",
-            body=interaction.model_dump(mode="json"),
+            body=Written(interaction.model_dump_json().encode()),
             actor=f"{ACTOR}:{contact.channel}:{contact.account}",
         )
-        conn.execute(
-            payloads.insert().values(
-                interaction_id=interaction_id,
-                media_type=raw.media_type,
-                size=raw.size,
-                sha256=raw.sha256,
-                raw=None if dataref else arrival.raw,
-                dataref=dataref,
-            )
+        insert_row(
+            conn,
+            payloads,
+            interaction_id=interaction_id,
+            media_type=raw.media_type,
+            size=raw.size,
+            sha256=raw.sha256,
+            raw=None if dataref else arrival.raw,
+            dataref=dataref,
         )
         if not archived:
-            self._outbox.put(conn, interaction)
+            self._outbox.put(conn, interaction, new=True)
         return Acceptance(
             interaction_id=interaction_id,
             conversation_id=place.conversation_id,
@@ -212,6 +204,19 @@ class Intake:
             seq=row.body["seq"],
             copy=True,
         )
+
+
+def _is_first(conn: Connection, key: str, interaction_id: str, contact: Contact, now: datetime) -> bool:
+    """True if neither this content nor this id was accepted before; both are taken then."""
+    return insert_new(
+        conn,
+        acceptances,
+        dedupe_key=key,
+        interaction_id=interaction_id,
+        channel=contact.channel,
+        accepted_at=now,
+        paths=[contact.account],
+    )
 
 
 def _set_aside(conn: Connection, letter: DeadLetter, channel: Channel, account: str, now: datetime) -> None:

@@ -15,6 +15,7 @@ from schemas.interaction import Interaction
 from schemas.states import INTERACTION_MOVES, InteractionState
 from store import history
 from store.history import Entry
+from store.sql import Written, insert_row
 from store.tables import acceptances, interactions, refusals
 
 
@@ -81,25 +82,25 @@ def open_entry(
     at: datetime,
     state: InteractionState,
     reason: str = "",
-    body: Mapping[str, Any] | None,
+    body: Written | None,
     actor: str,
 ) -> None:
     """Enter a newly accepted interaction, in its first state."""
-    conn.execute(
-        interactions.insert().values(
-            id=interaction_id,
-            conversation_id=conversation_id,
-            seq=seq,
-            channel=channel,
-            account=account,
-            customer_id=customer_id,
-            received_at=received_at,
-            accepted_at=at,
-            state=state.value,
-            reason=reason,
-            changed_at=at,
-            body=body,
-        )
+    insert_row(
+        conn,
+        interactions,
+        id=interaction_id,
+        conversation_id=conversation_id,
+        seq=seq,
+        channel=channel,
+        account=account,
+        customer_id=customer_id,
+        received_at=received_at,
+        accepted_at=at,
+        state=state.value,
+        reason=reason,
+        changed_at=at,
+        body=body,
     )
     history.record(
         conn,

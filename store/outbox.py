@@ -7,6 +7,7 @@ store, and what it forgot is published again under its new incarnation.
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import and_, bindparam, func, or_, select, update
@@ -15,7 +16,7 @@ from sqlalchemy.engine import Connection
 from schemas import codec
 from schemas.events import TOPIC_OF, Event, event_id
 from schemas.outbox import OutboxRow
-from store.sql import insert, news
+from store.sql import dialect_insert, insert, insert_row, news
 from store.tables import broker_log, leases, outbox, outbox_positions
 
 EFFECT_TOPICS = ("interactions", "replies", "deliveries")
@@ -28,35 +29,42 @@ class Outbox:
     def __init__(self, shard_of: Callable[[str], int]) -> None:
         self._shard_of = shard_of
 
-    def put(self, conn: Connection, event: Event) -> bool:
-        """Write an event for publishing. False if an event of that id was written before.
+    def put(self, conn: Connection, event: Event, *, new: bool = False) -> bool:
+        """Write an event for publishing. False if an event of that id was written before; `new`: it cannot have been.
 
         The caller holds the conversation's lock, or is the only writer: that makes positions follow commits.
         """
         encoded = codec.encode(event)
         identity = event_id(event)
         topic = TOPIC_OF[event.TYPE]
-        if conn.scalar(select(outbox.c.id).where(outbox.c.event_id == identity)) is not None:
+        if not new and conn.scalar(_KNOWN, {"event": identity}) is not None:
             return False
-        position = conn.scalar(
-            insert(conn, outbox_positions)
-            .values(key=encoded.key, topic=topic, position=1)
-            .on_conflict_do_update(index_elements=["key", "topic"], set_={"position": outbox_positions.c.position + 1})
-            .returning(outbox_positions.c.position)
-        )
-        conn.execute(
-            outbox.insert().values(
-                event_id=identity,
-                topic=topic,
-                key=encoded.key,
-                shard=self._shard_of(encoded.key),
-                position=position,
-                headers=[[name, value.decode()] for name, value in encoded.headers],
-                value=encoded.value,
-            )
+        position = conn.scalar(_next_position(conn.dialect.name), {"key": encoded.key, "topic": topic, "position": 1})
+        insert_row(
+            conn,
+            outbox,
+            event_id=identity,
+            topic=topic,
+            key=encoded.key,
+            shard=self._shard_of(encoded.key),
+            position=position,
+            headers=[[name, value.decode()] for name, value in encoded.headers],
+            value=encoded.value,
         )
         news(conn)
         return True
+
+
+_KNOWN = select(outbox.c.id).where(outbox.c.event_id == bindparam("event"))
+
+
+@cache
+def _next_position(dialect: str) -> Any:
+    return (
+        dialect_insert(dialect, outbox_positions)
+        .on_conflict_do_update(index_elements=["key", "topic"], set_={"position": outbox_positions.c.position + 1})
+        .returning(outbox_positions.c.position)
+    )
 
 
 def done(conn: Connection, event_ids: Sequence[str]) -> None:

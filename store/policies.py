@@ -9,6 +9,8 @@ from schemas.errors import NotFound
 from store.sql import insert_new
 from store.tables import policies
 
+_ACTIVE = select(policies.c.version).where(policies.c.active)
+
 
 def activate(conn: Connection, version: str, body: bytes, at: datetime) -> None:
     """Keep this version and make it the active one. The caller has checked it wholly before."""
@@ -30,7 +32,7 @@ def introduce(conn: Connection, version: str, body: bytes, at: datetime) -> str:
 
 def active_version(conn: Connection) -> str:
     """The version that new interactions are stamped with. Raises NotFound before the first activation."""
-    version: str | None = conn.scalar(select(policies.c.version).where(policies.c.active))
+    version: str | None = conn.scalar(_ACTIVE)
     if version is None:
         raise NotFound("no policy is active", hint="start Switchboard once, which activates the configured policy")
     return version

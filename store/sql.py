@@ -1,7 +1,9 @@
 """Small helpers over SQLAlchemy Core that hide the differences between SQLite and PostgreSQL."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import orjson
@@ -27,13 +29,22 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else _EPOCH + timedelta(microseconds=value)
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A JSON value that has been written already."""
+
+    json: bytes
+
+
 class Json(TypeDecorator[Any]):
-    """A JSON value, stored as the bytes that orjson writes."""
+    """A JSON value, stored as the bytes that orjson writes; `Written` ones as they are."""
 
     impl = LargeBinary
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> bytes | None:
+        if isinstance(value, Written):
+            return value.json
         return None if value is None else orjson.dumps(value)
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> Any:
@@ -51,18 +62,36 @@ def news(conn: Connection) -> None:
 
 def insert(conn: Connection, table: Table) -> Any:
     """The dialect's own INSERT, which knows ON CONFLICT and RETURNING."""
-    if conn.dialect.name == "postgresql":
-        return postgresql.insert(table)
-    return sqlite.insert(table)
+    return dialect_insert(conn.dialect.name, table)
+
+
+def dialect_insert(dialect: str, table: Table) -> Any:
+    """As `insert`, for statements that are made once per dialect."""
+    return (postgresql if dialect == "postgresql" else sqlite).insert(table)
+
+
+@cache
+def _new(dialect: str, table: Table) -> Any:
+    """INSERT … ON CONFLICT DO NOTHING, made once: its values come as parameters."""
+    return dialect_insert(dialect, table).on_conflict_do_nothing()
 
 
 def insert_new(conn: Connection, table: Table, **values: Any) -> bool:
     """Insert a row unless its key is taken. True if it was inserted."""
-    result = conn.execute(insert(conn, table).values(**values).on_conflict_do_nothing())
-    return bool(result.rowcount)
+    return bool(conn.execute(_new(conn.dialect.name, table), values).rowcount)
 
 
 def insert_many_new(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert the rows whose key is not taken."""
     if rows:
-        conn.execute(insert(conn, table).on_conflict_do_nothing(), list(rows))
+        conn.execute(_new(conn.dialect.name, table), dict(rows[0]) if len(rows) == 1 else list(rows))
+
+
+def insert_row(conn: Connection, table: Table, **values: Any) -> None:
+    """Insert a row. Raises IntegrityError when its key is taken."""
+    conn.execute(_plain(table), values)
+
+
+@cache
+def _plain(table: Table) -> Any:
+    return table.insert()
