@@ -12,6 +12,8 @@ from bus.records import Confirmed, Outcome, Outgoing, Refused
 from bus.safety import MAX_REQUEST_BYTES
 from bus.topics import partition_for
 
+_SURELY_FITS = MAX_REQUEST_BYTES // 2
+"""A value up to this leaves room for any key and headers of ours; should it not, the broker refuses the record."""
 _OVERHEAD_BYTES = 100
 """What a record costs besides key, value and headers, at most; each header may take ten more."""
 
@@ -31,7 +33,7 @@ async def pack(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> tuple
     refused: dict[int, Outcome] = {}
     counts: dict[str, int] = {}
     for number, record in enumerate(records):
-        if (size := _size(record)) > MAX_REQUEST_BYTES:
+        if len(record.value) > _SURELY_FITS and (size := _size(record)) > MAX_REQUEST_BYTES:
             refused[number] = Refused(f"{size} bytes; the limit is {MAX_REQUEST_BYTES}")
             continue
         partition = record.partition

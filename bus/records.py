@@ -47,8 +47,7 @@ class Batch:
         return sum(map(len, self.records.values()))
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmed:
+class Confirmed(NamedTuple):
     """The broker has it, there."""
 
     partition: int

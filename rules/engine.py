@@ -93,8 +93,14 @@ class _Run:
         if self.stopped_by is not None:
             self.traces.append(compiled.after_stop)
             return
+        failed: Failed | None
         try:
-            failed = self.why_not(compiled)
+            occasion, why_not = self.view.interaction.occasion, compiled.why_not
+            if occasion not in compiled.on:
+                on = list(rule.on)
+                failed = Failed(path="on", field="occasion", operator="in", expected=on, actual=occasion)
+            else:
+                failed = why_not(self.view) if why_not is not None else None
         except Exception as error:
             # Sieve's implicit keep: one broken rule must never lose a message.
             self.errors.append(f"rule {rule.name}: {_describe(error)}")
@@ -103,13 +109,6 @@ class _Run:
             self.traces.append(trace_of(rule, "failed", failed=failed))
         else:
             self.fire(compiled)
-
-    def why_not(self, compiled: CompiledRule) -> Failed | None:
-        occasion = self.view.interaction.occasion
-        if occasion not in compiled.on:
-            on = list(compiled.rule.on)
-            return Failed(path="on", field="occasion", operator="in", expected=on, actual=occasion)
-        return compiled.why_not(self.view) if compiled.why_not is not None else None
 
     def fire(self, compiled: CompiledRule) -> None:
         rule = compiled.rule

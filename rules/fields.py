@@ -39,7 +39,7 @@ class SoFar:
 class View:
     """One interaction as the conditions see it. Folded forms are made once, when first asked for."""
 
-    __slots__ = ("_book", "_calendar_of", "_hits", "_normal", "facts", "interaction", "now", "so_far")
+    __slots__ = ("_calendar_of", "_normal", "facts", "hits", "interaction", "now", "so_far")
 
     def __init__(
         self,
@@ -54,19 +54,9 @@ class View:
         self.now = now
         self.so_far = SoFar()
         self._calendar_of = calendar_of
-        self._book = book
-        self._hits: Hits | None = None
-        self._normal: dict[tuple[str, str], tuple[str, ...]] = {}
-
-    @property
-    def hits(self) -> Hits:
+        self.hits: Hits = book.scan(normal(interaction.subject), normal(interaction.text[:TEXT_CHARS]))
         """Which phrases of the policy stand in subject and text, and in which of them."""
-        found = self._hits
-        if found is None:
-            interaction = self.interaction
-            text = normal(interaction.text[:TEXT_CHARS])
-            found = self._hits = self._book.scan(normal(interaction.subject), text)
-        return found
+        self._normal: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def raw(self, name: str, part: str = "") -> tuple[str, ...]:
         """The values of a field as they came; without empty ones."""

@@ -45,9 +45,17 @@ def _words_test(leaf: Leaf, book: PhraseBook) -> Test | None:
     if len(numbers) == 1:
         number = numbers[0]
         return lambda view: view.hits.get(number, 0) & where != 0
-    if leaf.operator == "contains":
-        return lambda view: any(view.hits.get(number, 0) & where for number in numbers)
-    return lambda view: all(view.hits.get(number, 0) & where for number in numbers)
+    if leaf.operator == "contains_all":
+        return lambda view: all(view.hits.get(number, 0) & where for number in numbers)
+
+    def any_of(view: View) -> bool:
+        hits = view.hits
+        for number in numbers:  # noqa: SIM110 - a generator costs as much as several look-ups
+            if hits.get(number, 0) & where:
+                return True
+        return False
+
+    return any_of
 
 
 def _remembered(plain: Callable[[View], Any], judge: Callable[[Values], bool]) -> Test:

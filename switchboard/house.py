@@ -49,6 +49,12 @@ NEED_BROKER = frozenset({"relay", "router", "applier", "senders"})
 """The others work through the store, and go on while Kafka is away."""
 SENDERS_GROUP = "switchboard-senders"
 DRAIN_TIMEOUT_S = 20.0
+MEMORY_KEPT = {
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "536870912",
+    "MALLOC_TOP_PAD_": "67108864",
+}
+"""For the router: glibc would hand its batches' memory back to the system and fetch it again, page by page."""
 
 
 class House:
@@ -232,7 +238,7 @@ class House:
         argv = [sys.executable, "-m", "switchboard", "--config", config, "router-process"]
         kind = "embedded" if self.broker.is_embedded else "external"
         argv += ["--broker", f"{kind}:{self.broker.address}", "--group", self.lives.group(ROUTER_GROUP)]
-        return Command(argv, dict(os.environ))
+        return Command(argv, {**MEMORY_KEPT, **os.environ})
 
 
 class Late:

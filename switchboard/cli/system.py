@@ -113,10 +113,10 @@ def run(
 @app.command("router-process", hidden=True)
 def router_process(broker: Annotated[str, typer.Option()], group: Annotated[str, typer.Option()]) -> None:
     """The router's child process. `broker` is embedded:HOST:PORT or external:HOST:PORT,…"""
-    from switchboard.router_process import run as run_router
+    from switchboard.router_process import run_tuned
 
     kind, _, address = broker.partition(":")
-    raise typer.Exit(asyncio.run(run_router(configuration(), address, embedded=kind == "embedded", group=group)))
+    raise typer.Exit(run_tuned(configuration(), address, embedded=kind == "embedded", group=group))
 
 
 @app.command()

@@ -304,11 +304,11 @@ class HostContract:
         await host.stop()
         rig.lookup.hangs = False
         after = rig.host()
-        watchdog = Watchdog(after, rig.positions, stuck_after_s=1.5, look_every_s=0.2)
         await after.start()
-        await watchdog.start()
         assert len(await rig.results(5)) == 5
         await rig.until_committed(5)
+        watchdog = Watchdog(after, rig.positions, stuck_after_s=1.5, look_every_s=0.2)
+        await watchdog.start()
         quiet = asyncio.create_task(watchdog.failed())
         await asyncio.wait({quiet}, timeout=2.5)
         assert not quiet.done(), "nothing is to be done: that is not being stuck"
