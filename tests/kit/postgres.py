@@ -12,8 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sqlalchemy import inspect
+from sqlalchemy.engine import Connection
+
 from store.database import Database
-from store.schema import upgrade
+from store.schema import current, head, upgrade
+from store.tables import metadata
 from tests.kit.processes import alive, descendants
 
 NAMED = "SWITCHBOARD_TEST_POSTGRES"
@@ -126,6 +130,17 @@ def server(bin_dir: Path) -> Iterator[str]:
 async def emptied(database: Database) -> None:
     """Migrated, and nothing in it."""
     if not database.is_sqlite:
+        if await _is_migrated(database):
+            names = ", ".join(table.name for table in metadata.tables.values())
+            await database.write(lambda conn: conn.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+            return
         await database.write(lambda conn: conn.exec_driver_sql("DROP SCHEMA public CASCADE"))
         await database.write(lambda conn: conn.exec_driver_sql("CREATE SCHEMA public"))
     await upgrade(database)
+
+
+async def _is_migrated(database: Database) -> bool:
+    def work(conn: Connection) -> bool:
+        return current(conn) == head() and set(inspect(conn).get_table_names()) >= set(metadata.tables)
+
+    return await database.read(work)
