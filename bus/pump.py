@@ -16,6 +16,8 @@ from schemas.errors import is_temporary
 READ_TIMEOUT_S = 0.5
 PAUSE_CAP_S = 5.0
 DRAIN_TIMEOUT_S = 20.0
+FIRST_RECORDS = 64
+LONG_S = 2.0
 
 log = get_logger(__name__)
 
@@ -68,7 +70,8 @@ class Pump:
         return error
 
     async def _run(self) -> None:
-        attempt, joined, most = 0, False, self._max_records
+        attempt, joined, most = 0, False, min(FIRST_RECORDS, self._max_records)
+        loop = asyncio.get_running_loop()
         while not self._stopping.is_set():
             batch: Batch | None = None
             try:
@@ -77,9 +80,10 @@ class Pump:
                     joined = True
                 batch = await self._source.read(most, READ_TIMEOUT_S)
                 if len(batch):
+                    begun = loop.time()
                     await self._handle(batch)
+                    most = self._adapted(most, loop.time() - begun)
                     await self._source.commit(batch)
-                    most = min(self._max_records, 2 * most)
                 attempt, self.healthy, self.paused = 0, True, ""
             except Exception as error:
                 if not is_temporary(error):
@@ -88,10 +92,16 @@ class Pump:
                 log.warning("paused", pump=self._name, error=self.paused, attempt=attempt)
                 if batch is not None and len(batch):
                     await self._source.seek_back(batch)
-                    # It may have been too much for a store that is slow: the same again would fail again.
-                    most = max(1, len(batch) // 4)
+                    most = max(1, len(batch) // 4)  # the same again might be too much again
                 await self._pause(backoff(attempt, 0.2, PAUSE_CAP_S))
                 attempt += 1
+
+    def _adapted(self, most: int, took_s: float) -> int:
+        """How many records to take next. A batch is one transaction, which holds its locks to its end and has only so
+        much time: where the store is slow, it has to be small."""
+        if took_s > LONG_S:
+            return max(1, most // 2)
+        return min(self._max_records, 2 * most) if took_s < LONG_S / 4 else most
 
     async def _pause(self, seconds: float) -> None:
         try:

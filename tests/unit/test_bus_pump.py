@@ -36,3 +36,16 @@ async def test_a_batch_that_is_too_much_for_a_slow_store_comes_again_in_smaller_
         await pump.stop()
     assert taken == [str(n).encode() for n in range(100)]
     assert max(sizes[1:]) < 100
+
+
+def test_a_batch_that_took_long_is_followed_by_a_smaller_one_and_a_quick_one_by_a_larger() -> None:
+    pump = Pump("x", MemoryBus().source("g", [INTERACTIONS]), _nothing, max_records=500)
+    assert pump._adapted(64, 0.1) == 128
+    assert pump._adapted(400, 0.1) == 500
+    assert pump._adapted(64, 1.0) == 64
+    assert pump._adapted(64, 10.0) == 32
+    assert pump._adapted(1, 10.0) == 1
+
+
+async def _nothing(batch: Batch) -> None:
+    """Done at once."""
