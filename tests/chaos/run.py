@@ -31,7 +31,7 @@ from tests.kit.evidence import Evidence
 from tests.kit.facts import Violation
 from tests.kit.history import History
 
-ROOMS = {"email": 60, "chat": 120, "web_form": 60}
+ROOMS = {"email": 30, "chat": 120, "web_form": 40}
 """How many customers of a channel are at it at the same time."""
 BACKLOG = 150
 """Customers hold back while so many contacts are undecided: faults are to hit a house that is busy, not swamped."""
@@ -160,9 +160,9 @@ class _Run:
 
         async def one(customer: Customer, at: float) -> None:
             await asyncio.sleep(begun + at - time.monotonic())
-            while self.undecided > BACKLOG:
-                await asyncio.sleep(0.5)
             async with rooms[customer.channel]:
+                while self.undecided > BACKLOG:
+                    await asyncio.sleep(0.5)
                 await _play(customer, self.town, session, carriers)
 
         written, starts = 0, []
