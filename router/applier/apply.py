@@ -113,10 +113,9 @@ def _auto_reply(interaction: Interaction, answer: Answer, now: datetime) -> Repl
 
 def apply_delivery(conn: Connection, out: Outbox, delivery: Delivery, now: datetime) -> str:
     """sent answers the interactions; failed, unknown and withdrawn put them back in front of a human."""
-    try:
-        return _delivered(conn, out, delivery, now)
-    finally:
-        outbox.done(conn, [delivery.id])
+    outcome = _delivered(conn, out, delivery, now)
+    outbox.done(conn, [delivery.id])
+    return outcome
 
 
 def _delivered(conn: Connection, out: Outbox, delivery: Delivery, now: datetime) -> str:
