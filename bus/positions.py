@@ -15,30 +15,27 @@ TIMEOUT_S = 10.0
 
 
 async def positions(
-    address: str, group: str, topics: Sequence[str], *, embedded: bool
+    address: str, group: str, topics: Sequence[str], *, partitions: int, embedded: bool
 ) -> Mapping[Place, tuple[int, int]]:
     """Partition → (committed offset, end of the log); 0 is committed where nothing is. Joins no group.
+
+    `partitions` is how many each topic has, as configured.
 
     Raises BrokerUnavailable.
     """
     consumer = AIOKafkaConsumer(**consumer_options(address, group, embedded=embedded))
     try:
-        return await bounded(f"positions ({address})", _ask(consumer, topics), TIMEOUT_S)
+        return await bounded(f"positions ({address})", _ask(consumer, topics, partitions), TIMEOUT_S)
     except (KafkaError, OSError) as error:
         raise BrokerUnavailable(f"positions: no answer from {address}: {error}") from error
     finally:
         await let_go("positions", consumer.stop(), 2.0)
 
 
-async def _ask(consumer: Any, topics: Sequence[str]) -> dict[Place, tuple[int, int]]:
+async def _ask(consumer: Any, topics: Sequence[str], count: int) -> dict[Place, tuple[int, int]]:
     await consumer.start()
     there = await consumer.topics()  # list before asking about one: a broker may create what is asked about
-    partitions = [
-        TopicPartition(topic, partition)
-        for topic in topics
-        if topic in there
-        for partition in consumer.partitions_for_topic(topic) or ()
-    ]
-    consumer.assign(partitions)  # by hand, so that the group is not joined
-    ends = await consumer.end_offsets(partitions)
-    return {(tp.topic, tp.partition): (await consumer.committed(tp) or 0, ends[tp]) for tp in partitions}
+    places = [TopicPartition(topic, partition) for topic in topics if topic in there for partition in range(count)]
+    consumer.assign(places)  # by hand, so that the group is not joined
+    ends = await consumer.end_offsets(places)
+    return {(place.topic, place.partition): (await consumer.committed(place) or 0, ends[place]) for place in places}

@@ -64,7 +64,7 @@ async def run(configuration: Configuration, address: str, *, embedded: bool, gro
         host = BusHost(triage, source, sink, batch_max=batch_max)
     watchdog = Watchdog(
         host,
-        lambda: positions(address, group, [INTERACTIONS], embedded=embedded),
+        lambda: positions(address, group, [INTERACTIONS], partitions=settings.kafka.partitions, embedded=embedded),
         stuck_after_s=settings.router.stuck_after.total_seconds(),
     )
     stop = asyncio.Event()

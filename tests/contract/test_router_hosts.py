@@ -1,10 +1,12 @@
 """Each host under the same suite: the bare one in memory and on Kafka's protocol, Faust on the embedded broker and on
 Apache Kafka."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
+from faust.types.tuples import TP
 
 from bus.memory import MemoryBus
 from bus.port import Sink
@@ -14,8 +16,9 @@ from bus.topics import INTERACTIONS, TOPICS
 from router.hosts.bus_host import GROUP, BusHost
 from router.hosts.faust_host import FaustHost
 from router.hosts.triage import Triage
-from router.hosts.watchdog import Positions
-from tests.contract.host_contract import HostContract, Rig
+from router.hosts.watchdog import Positions, StuckError, Watchdog
+from schemas.decision import Decision
+from tests.contract.host_contract import HostContract, Rig, interaction, record
 from tests.kit.broker import BrokerHarness, embedded, emptied
 
 PARTITIONS = 3
@@ -52,7 +55,57 @@ def faust(harness: BrokerHarness) -> Rig:
 
 
 def _positions(harness: BrokerHarness):  # type: ignore[no-untyped-def]
-    return partial(positions, harness.address, GROUP, [INTERACTIONS], embedded=harness.is_embedded)
+    embedded_ = harness.is_embedded
+    return partial(positions, harness.address, GROUP, [INTERACTIONS], partitions=PARTITIONS, embedded=embedded_)
+
+
+class FaustContract(HostContract):
+    """What Faust can get wrong besides."""
+
+    async def test_what_is_sought_back_is_decided_again_and_nothing_is_skipped(self, rig: Rig) -> None:
+        await rig.put(*(record(interaction(n)) for n in range(1, 6)))
+        host = rig.host()
+        await host.start()
+        await rig.until_committed(5)
+        [place] = [place for place, (committed, _) in (await rig.positions()).items() if committed]
+        await host._app.consumer.seek(TP(*place), 2)  # type: ignore[attr-defined]
+        await rig.put(record(interaction(6)))
+        await rig.until_committed(6)
+        seqs = [r.seq for r in await rig.results(9) if isinstance(r, Decision)]
+        assert seqs == [1, 2, 3, 4, 5, 3, 4, 5, 6]
+        await host.drain()
+        await host.stop()
+
+    async def test_a_consumer_that_fetches_no_more_and_says_nothing_is_noticed(self, rig: Rig) -> None:
+        await rig.put(record(interaction(1)))
+        host = rig.host()
+        watchdog = Watchdog(host, rig.positions, stuck_after_s=1.5, look_every_s=0.2)
+        await host.start()
+        await rig.until_committed(1)
+
+        async def never(*_: object) -> None:
+            await asyncio.Event().wait()
+
+        host._app.consumer._wait_next_records = never  # type: ignore[attr-defined]
+        await watchdog.start()
+        async with asyncio.timeout(40):
+            n = 1
+            while True:  # the fetch that was under way may still deliver one
+                n += 1
+                await rig.put(record(interaction(n)))
+                failed = asyncio.create_task(watchdog.failed())
+                done, _ = await asyncio.wait({failed}, timeout=4.0)
+                if done:
+                    break
+                failed.cancel()
+        assert isinstance(failed.result(), StuckError)
+        await watchdog.stop()
+        await host.stop()
+        after = rig.host()
+        await after.start()
+        await rig.until_committed(n)
+        await after.drain()
+        await after.stop()
 
 
 @pytest.fixture
@@ -75,7 +128,7 @@ class TestBareHostOnTheEmbeddedBroker(HostContract):
 
 
 @pytest.mark.acceptance
-class TestFaustHostOnTheEmbeddedBroker(HostContract):
+class TestFaustHostOnTheEmbeddedBroker(FaustContract):
     @pytest.fixture
     async def rig(self, broker: BrokerHarness) -> Rig:
         return faust(broker)
@@ -83,7 +136,7 @@ class TestFaustHostOnTheEmbeddedBroker(HostContract):
 
 @pytest.mark.acceptance
 @pytest.mark.kafka
-class TestFaustHostOnApacheKafka(HostContract):
+class TestFaustHostOnApacheKafka(FaustContract):
     @pytest.fixture
     async def rig(self, kafka: BrokerHarness) -> Rig:
         return faust(kafka)
