@@ -63,12 +63,13 @@ async def _kafka(configuration: Configuration) -> Finding:
     address = kafka.brokers
     if kafka.kind == "local":
         try:
-            found = await kafka_jars.program()
+            java, fetched = await kafka_jars.look()
         except SwitchboardError as error:
             return Finding("kafka", False, str(error), error.hint)
         address = known_address(configuration.data_dir) or ""
         if not address or not await answers(address):
-            return Finding("kafka", True, f"local: Apache Kafka {kafka_jars.VERSION} with {found.java}, not running")
+            state = "not running" if fetched else "not fetched yet: the first start does it"
+            return Finding("kafka", True, f"local: Apache Kafka {kafka_jars.VERSION} with {java}, {state}")
     try:
         findings = await admin.check(address, TOPICS, kafka.partitions)
     except SwitchboardError as error:

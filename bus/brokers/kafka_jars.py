@@ -55,11 +55,20 @@ async def program(report: Report | None = None) -> KafkaProgram:
 
     Raises ConfigError when Java or Maven is missing, BrokerUnavailable when Maven does not get them.
     """
-    java = await _java()
+    java, _ = await look()
     jars = folder()
     if not jars.is_dir():
         await _fetch(jars, report or (lambda line: log.info("fetching Apache Kafka", progress=line)))
     return KafkaProgram(java, jars)
+
+
+async def look() -> tuple[str, bool]:
+    """(Java, are the jars there), fetching nothing. Raises ConfigError when something is missing to run or to fetch."""
+    java = await _java()
+    fetched = folder().is_dir()
+    if not fetched and shutil.which("mvn") is None:
+        raise ConfigError(["kafka.brokers: `local` needs Maven (mvn) to fetch Apache Kafka once"], hint=_INSTALL)
+    return java, fetched
 
 
 def folder() -> Path:
@@ -85,8 +94,7 @@ async def _java() -> str:
 
 async def _fetch(jars: Path, report: Report) -> None:
     mvn = shutil.which("mvn")
-    if mvn is None:
-        raise ConfigError(["kafka.brokers: `local` needs Maven (mvn) to fetch Apache Kafka once"], hint=_INSTALL)
+    assert mvn is not None, "look() comes first"
     jars.parent.mkdir(parents=True, exist_ok=True)
     # Made beside and renamed in, so that it is there wholly or not at all, however many processes fetch it.
     scratch = Path(tempfile.mkdtemp(prefix=".kafka-", dir=jars.parent))

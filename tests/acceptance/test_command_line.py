@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -158,3 +159,25 @@ def test_doctor_says_in_words_what_is_wrong(folder: Path) -> None:
     assert found["store"]["ok"]
     assert not found["smtp of support"]["ok"]
     assert found["smtp of support"]["hint"]
+
+
+def test_doctor_knows_what_a_local_kafka_needs(folder: Path) -> None:
+    config = folder / "site" / "switchboard.yaml"
+    config.write_text(config.read_text().replace("kafka: {brokers: embedded", "kafka: {brokers: local"))
+    done = sb(folder, "doctor", "--json")
+    kafka = next(row for row in map(json.loads, done.stdout.splitlines()) if row["service"] == "kafka")
+    there = shutil.which("java", path="/usr/bin:/bin") and shutil.which("mvn", path="/usr/bin:/bin")
+    assert kafka["ok"] == bool(there)
+    assert ("not " in kafka["detail"]) if there else ("apt-get install" in kafka["hint"])
+    asked = sb(folder, "topics", "check")
+    assert asked.returncode == 2
+    assert "not been started" in asked.stderr
+
+
+def test_rules_publish_makes_the_configured_policy_the_active_one(folder: Path) -> None:
+    assert sb(folder, "migrate").returncode == 0
+    (row,) = rows(sb(folder, "rules", "publish", "--json"))
+    (checked,) = rows(sb(folder, "rules", "check", "--json"))
+    assert row["active"] == checked["policy_version"]
+    found = {r["service"]: r for r in map(json.loads, sb(folder, "doctor", "--json").stdout.splitlines())}
+    assert str(row["active"]) in found["store"]["detail"]
