@@ -16,6 +16,8 @@ from schemas.errors import is_temporary
 from schemas.outbox import OutboxRow as OutboxRow
 
 _IDLE_S = 0.5
+_GATHER_S = 0.01
+"""Rows that come together are published together."""
 _CALL_TIMEOUT_S = 30.0
 _BACKOFF_BASE_S = 0.05
 _BACKOFF_CAP_S = 2.0
@@ -166,6 +168,7 @@ class Relay:
         try:
             async with asyncio.timeout(min(max(soonest, 0.005), _IDLE_S)):
                 await wake.wait()
+            await asyncio.sleep(_GATHER_S)
         except TimeoutError:
             return
 

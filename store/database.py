@@ -62,8 +62,12 @@ class Database:
             self._listeners.remove(listener)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a read transaction. Raises StoreUnavailable when the database is away."""
+        """Run `work` on one snapshot of the database. Raises StoreUnavailable when the database is away."""
         return await self._engine.read(work)
+
+    async def look(self, work: Callable[[Connection], T]) -> T:
+        """As `read`, for a `work` of a single statement, which needs no transaction: what is asked all the time."""
+        return await self._engine.look(work)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction; when this returns, it is on disk. Raises StoreUnavailable, or what `work`

@@ -77,9 +77,16 @@ def copy_in(conn: Connection, batch: Sequence[Reply], now: datetime) -> int:
     return new
 
 
-def due(conn: Connection, channel: str, now: datetime, limit: int, account: str | None = None) -> list[Due]:
-    """What may be sent now (of one account), oldest first. A reply waits for earlier ones of its conversation and
-    recipient."""
+def due(
+    conn: Connection,
+    channel: str,
+    now: datetime,
+    limit: int,
+    account: str | None = None,
+    besides: Collection[tuple[str, str]] = (),
+) -> list[Due]:
+    """What may be sent now (of one account), oldest first, but for `besides` (reply, recipient), which are in hand. A
+    reply waits for earlier ones of its conversation and recipient."""
     earlier = deliveries.alias()
     query = (
         select(deliveries, replies.c.body)
@@ -105,6 +112,7 @@ def due(conn: Connection, channel: str, now: datetime, limit: int, account: str 
     return [
         Due(Reply.model_validate(r.body), r.recipient, DeliveryState(r.state), r.attempt, r.created_at)
         for r in conn.execute(query)
+        if (r.reply_id, r.recipient) not in besides
     ]
 
 
@@ -210,6 +218,7 @@ def finish(
             answers=reply.answers if reply else (),
             traceparent=reply.traceparent if reply else None,
         ),
+        new=True,
     )
     return True
 

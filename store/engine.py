@@ -16,13 +16,15 @@ _AWAY = ("08", "53", "57P", "58", "55P03", "25006", "XX")
 
 
 class Engine(Protocol):
-    """Both calls raise StoreUnavailable when the database is away, else what `work` raises."""
+    """The three calls raise StoreUnavailable when the database is away, else what `work` raises."""
 
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
 
     async def read(self, work: Callable[[Connection], T]) -> T: ...
+
+    async def look(self, work: Callable[[Connection], T]) -> T: ...
 
     async def write(self, work: Callable[[Connection], T]) -> T: ...
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.engine import Connection
 
 from schemas.interaction import Interaction
@@ -195,6 +195,18 @@ def load(conn: Connection, interaction_ids: Collection[str]) -> dict[str, Intera
         )
     )
     return {r.id: Interaction.model_validate(r.body) for r in rows}
+
+
+def find(conn: Connection, interaction_id: str) -> tuple[Standing, Interaction | None] | None:
+    """Where it stands, and as it was accepted."""
+    r = conn.execute(_BY_ID, {"wanted": interaction_id}).one_or_none()
+    if r is None:
+        return None
+    standing = Standing(r.id, r.conversation_id, r.seq, InteractionState(r.state), r.reason, r.round)
+    return standing, None if r.body is None else Interaction.model_validate(r.body)
+
+
+_BY_ID = select(interactions).where(interactions.c.id == bindparam("wanted"))
 
 
 def of_conversation(conn: Connection, conversation_id: str) -> list[tuple[Standing, Interaction | None]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy.engine import URL, Connection
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from schemas.errors import StoreUnavailable
 from store.engine import BUSY_TIMEOUT_S, CALL_TIMEOUT_S, is_away, sqlstate
@@ -29,6 +29,9 @@ class PostgresEngine:
         self._engine = create_async_engine(
             url.set(drivername="postgresql+asyncpg"), pool_size=10, max_overflow=10, pool_timeout=BUSY_TIMEOUT_S
         )
+        # One snapshot for all that a unit reads, as SQLite gives it; a single statement is a snapshot by itself.
+        self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._looker = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._changed = changed
         self._wakeups = None if read_only else Wakeups(url, changed)
 
@@ -43,9 +46,15 @@ class PostgresEngine:
         await self._engine.dispose()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
+        return await self._read(self._reader, work)
+
+    async def look(self, work: Callable[[Connection], T]) -> T:
+        return await self._read(self._looker, work)
+
+    async def _read(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
         for attempt in range(2):
             try:
-                async with asyncio.timeout(CALL_TIMEOUT_S), self._engine.connect() as conn:
+                async with asyncio.timeout(CALL_TIMEOUT_S), engine.connect() as conn:
                     return await conn.run_sync(work)
             except Exception as error:
                 # A pooled connection may be one to a server that has been started anew since.

@@ -81,7 +81,7 @@ class RelayOutbox:
         await self._database.write(work)
 
     async def pending(self, shards: Mapping[int, int], incarnation: str, limit: int) -> list[OutboxRow]:
-        return await self._database.read(lambda conn: outbox.pending(conn, list(shards), incarnation, limit))
+        return await self._database.look(lambda conn: outbox.pending(conn, list(shards), incarnation, limit))
 
     async def confirmed(
         self, shards: Mapping[int, int], incarnation: str, rows: Sequence[tuple[OutboxRow, int, int]]

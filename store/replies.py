@@ -26,7 +26,7 @@ def request(conn: Connection, out: Outbox, reply: Reply) -> bool:
         body=reply.model_dump(mode="json"),
     )
     if inserted:
-        out.put(conn, reply)
+        out.put(conn, reply, new=True)
     return inserted
 
 

@@ -77,6 +77,9 @@ class SqliteEngine:
                 raise StoreUnavailable(f"the store cannot be read: {error}") from error
             raise
 
+    async def look(self, work: Callable[[Connection], T]) -> T:
+        return await self.read(work)
+
     async def write(self, work: Callable[[Connection], T]) -> T:
         if self._task is None or self._task.done():
             raise StoreUnavailable("the store's writer is not running")

@@ -235,7 +235,7 @@ def _change(conn: Connection, out: Outbox, row: Row[Any], now: datetime, **value
 
 def _tell(conn: Connection, out: Outbox, row: Row[Any]) -> WorkItem:
     item = _item(row)
-    out.put(conn, item)
+    out.put(conn, item, new=True)  # whoever changed the row was the only one with that version
     return item
 
 

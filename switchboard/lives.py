@@ -116,7 +116,7 @@ class BrokerLives:
         while True:
             await _either(self._look_now, LOOK_S)
             try:
-                life = await self._database.read(lambda conn: lives.current(conn, self._cluster))
+                life = await self._database.look(lambda conn: lives.current(conn, self._cluster))
             except TemporaryError:
                 continue
             if life > self._life:

@@ -76,7 +76,7 @@ class ChatPush(Looping):
                 continue
             sessions = list(self._listeners)
             try:
-                waiting = await self._store.database.read(
+                waiting = await self._store.database.look(
                     lambda conn, s=sessions: deliveries.for_sessions(conn, "chat", s)  # type: ignore[misc]
                 )
             except TemporaryError as error:

@@ -20,6 +20,8 @@ from store import deliveries
 from store.deliveries import Due
 
 IDLE_S = 0.5
+PAUSE_S = 0.03
+"""Replies that come together are looked for together."""
 BATCH = 100
 
 log = get_logger(__name__)
@@ -70,7 +72,7 @@ class EmailSender:
             self._wake.clear()
             try:
                 # One look per account: whoever has no relay, or a slow one, must not keep the others waiting.
-                due = [item for account in self._accounts for item in await self._due(account)]
+                due = [item for account in self._accounts for item in await self._due(account, taken)]
             except TemporaryError as error:
                 log.warning("paused", service=self.name, error=str(error))
                 await asyncio.sleep(1.0)
@@ -85,13 +87,14 @@ class EmailSender:
             try:
                 async with asyncio.timeout(IDLE_S):
                     await self._wake.wait()
+                await asyncio.sleep(PAUSE_S)
             except TimeoutError:
                 continue
 
-    async def _due(self, account: str) -> list[Due]:
-        now = self._context.clock.now()
-        return await self._context.store.database.read(
-            lambda conn: deliveries.due(conn, "email", now, BATCH, account=account)
+    async def _due(self, account: str, taken: set[tuple[str, str]]) -> list[Due]:
+        now, besides = self._context.clock.now(), frozenset(taken)
+        return await self._context.store.database.look(
+            lambda conn: deliveries.due(conn, "email", now, BATCH, account=account, besides=besides)
         )
 
     async def _send(self, item: Due) -> None:

@@ -49,7 +49,7 @@ class StatusPageSender(Looping):
 
     async def _send(self) -> None:
         now = self._clock.now()
-        due = await self._store.database.read(lambda conn: deliveries.due(conn, "web_form", now, BATCH))
+        due = await self._store.database.look(lambda conn: deliveries.due(conn, "web_form", now, BATCH))
         if not due:
             return
 

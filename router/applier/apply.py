@@ -24,10 +24,9 @@ I = InteractionState
 
 def apply_decision(conn: Connection, out: Outbox, decision: Decision, bounds: AutoAnswer, now: datetime) -> str:
     """The first decision of an interaction's round takes effect. Returns one word for the metrics."""
-    interaction = ledger.load(conn, [decision.interaction_id]).get(decision.interaction_id)
-    if interaction is None:
+    standing, interaction = ledger.find(conn, decision.interaction_id) or (None, None)
+    if standing is None or interaction is None:
         return "stray"
-    standing = ledger.standings(conn, [interaction.id])[interaction.id]
     if standing.state is not I.RECEIVED or interaction.round != decision.round:
         outbox.done(conn, [_event_of(interaction.id, decision.round)])
         return "repeat"
