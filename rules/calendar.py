@@ -5,6 +5,7 @@ repeats one, a span ends at the later of two equal times. All results are instan
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -82,15 +83,14 @@ class Calendar:
         horizon = moment + SEARCH
         left = max(span, timedelta())
         # Nearly every promise ends within days; those that do not begin again with the long look.
-        for spans in (self._days_from(moment.astimezone(self.zone).date()), self._spans(moment)):
+        near, ends = self._days_from(moment.astimezone(self.zone).date())
+        for spans in (near[bisect_right(ends, moment) :], self._spans(moment)):
             rest = left
             for start, end in spans:
-                if end <= moment:
-                    continue
-                open_ = end - max(start, moment)
-                if rest <= open_:
-                    return min(max(start, moment) + rest, horizon)
-                rest -= open_
+                begin = start if start > moment else moment
+                if rest <= end - begin:
+                    return min(begin + rest, horizon)
+                rest -= end - begin
         return horizon
 
     def text(self, language: str | None = None) -> str:
@@ -131,14 +131,15 @@ class Calendar:
                     reached = end
             day += timedelta(days=1)
 
-    def _days_from_uncached(self, day: date) -> tuple[Instants, ...]:
-        """What is open on a day and about a week after it, as `_spans` gives it; from the day before, whose last span
-        may reach past midnight."""
+    def _days_from_uncached(self, day: date) -> tuple[tuple[Instants, ...], list[datetime]]:
+        """What is open on a day and about a week after it, as `_spans` gives it, and the ends of that by themselves;
+        from the day before, whose last span may reach past midnight."""
         try:
             first = datetime.combine(day - timedelta(days=1), time(), UTC) - timedelta(days=1)
         except OverflowError:
-            return ()
-        return tuple(takewhile(lambda span: span[0] < first + timedelta(days=10), self._spans(first)))
+            return (), []
+        spans = tuple(takewhile(lambda span: span[0] < first + timedelta(days=10), self._spans(first)))
+        return spans, [end for _, end in spans]
 
     def _day_uncached(self, day: date) -> tuple[Instants, ...]:
         if self._closed.on(day):

@@ -1,7 +1,8 @@
 """Rules → compiled rules and the index that finds the few that an interaction could make fire."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from rules.conditions import Check, compile_condition, shown
@@ -14,25 +15,22 @@ _WRITES = ("answer", "queue", "tier", "target", "hold", "close")
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
-    """A value that a rule writes if no rule before it has."""
-
-    kind: str
-    value: Any
-    trace: ActionTrace = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
 class CompiledRule:
     """A rule with all that can be made before an interaction comes: most of a trace is the same every time."""
 
     rule: Rule
+    name: str
     why_not: Check | None
     """`when` as a function; None if it always holds."""
     on: frozenset[str]
-    writes: tuple[Write, ...]
+    writes: tuple[tuple[str, Any], ...]
+    """What it writes if no rule before it has, and the values."""
+    kinds: frozenset[str]
+    tags: Mapping[str, None]
+    skills: Mapping[str, None]
+    stop: bool
     fired: RuleTrace
-    """Its trace if it fires and every write wins."""
+    """Its trace if it fires and every write counts."""
     after_stop: RuleTrace
 
 
@@ -57,28 +55,28 @@ def compile_rules(rules: Iterable[Rule]) -> CompiledRules:
 
 
 def _compile(rule: Rule, index: Index) -> CompiledRule:
-    writes = [write(kind, value) for kind in _WRITES if (value := getattr(rule, kind)) is not None]
-    sets = [write(f"set.{name}", text) for name, text in rule.set.items()]
-    lists = [
-        ActionTrace(kind=kind, value=list(values))
-        for kind, values in (("tags", rule.tags), ("skills", rule.skills))
-        if values
-    ]
-    stop = [ActionTrace(kind="stop", value=True)] if rule.stop else []
-    actions = (*(w.trace for w in writes), *lists, *(w.trace for w in sets), *stop)
+    writes = [(kind, value) for kind in _WRITES if (value := getattr(rule, kind)) is not None]
+    sets = [(f"set.{name}", text) for name, text in rule.set.items()]
+    lists = [(kind, list(values)) for kind, values in (("tags", rule.tags), ("skills", rule.skills)) if values]
+    stop = [("stop", True)] if rule.stop else []
     return CompiledRule(
         rule,
+        rule.name,
         compile_condition(rule.when, index.phrases) if rule.when is not None else None,
         frozenset(rule.on),
         (*writes, *sets),
-        trace_of(rule, "fired", actions=actions),
+        frozenset(kind for kind, _ in (*writes, *sets)),
+        dict.fromkeys(rule.tags),
+        dict.fromkeys(rule.skills),
+        rule.stop,
+        trace_of(rule, "fired", actions=tuple(_action(*each) for each in (*writes, *lists, *sets, *stop))),
         trace_of(rule, "after_stop"),
     )
 
 
-def write(kind: str, value: Any) -> Write:
-    text = shown(value) if isinstance(value, str) else format_duration(value)
-    return Write(kind, value, ActionTrace(kind=kind, value=text))
+def _action(kind: str, value: Any) -> ActionTrace:
+    shortened = format_duration(value) if isinstance(value, timedelta) else value
+    return ActionTrace(kind=kind, value=shown(shortened) if isinstance(shortened, str) else shortened)
 
 
 def trace_of(rule: Rule, result: Any, **more: Any) -> RuleTrace:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from rules.compile import CompiledRule, Write, trace_of
+from rules.compile import CompiledRule, trace_of
 from rules.conditions import shown
 from rules.fields import View
 from rules.policy import Policy
@@ -75,21 +75,19 @@ def evaluate_batch(policy: Policy, items: Iterable[tuple[Interaction, Facts]], n
 class _Run:
     """The state of one evaluation."""
 
-    __slots__ = ("attributes", "errors", "released", "skills", "stopped_by", "traces", "value", "view", "writer")
+    __slots__ = ("errors", "released", "skills", "stopped_by", "traces", "view", "written")
 
     def __init__(self, view: View, released: str | None) -> None:
         self.view = view
         self.released = released
-        self.writer: dict[str, str] = {}
-        self.value: dict[str, Any] = {}
-        self.attributes: dict[str, str] = {}
+        self.written: dict[str, tuple[str, Any]] = {}
+        """What was written → the rule that was first, and its value."""
         self.skills: dict[str, None] = {}
         self.stopped_by: str | None = None
         self.traces: list[RuleTrace] = []
         self.errors: list[str] = []
 
     def one(self, compiled: CompiledRule) -> None:
-        rule = compiled.rule
         if self.stopped_by is not None:
             self.traces.append(compiled.after_stop)
             return
@@ -97,82 +95,84 @@ class _Run:
         try:
             occasion, why_not = self.view.interaction.occasion, compiled.why_not
             if occasion not in compiled.on:
-                on = list(rule.on)
+                on = list(compiled.rule.on)
                 failed = Failed(path="on", field="occasion", operator="in", expected=on, actual=occasion)
             else:
                 failed = why_not(self.view) if why_not is not None else None
         except Exception as error:
             # Sieve's implicit keep: one broken rule must never lose a message.
-            self.errors.append(f"rule {rule.name}: {_describe(error)}")
+            self.errors.append(f"rule {compiled.name}: {_describe(error)}")
             failed = Failed(path="when", field="", operator="error", actual=_describe(error))
         if failed is not None:
-            self.traces.append(trace_of(rule, "failed", failed=failed))
+            self.traces.append(trace_of(compiled.rule, "failed", failed=failed))
         else:
             self.fire(compiled)
 
     def fire(self, compiled: CompiledRule) -> None:
-        rule = compiled.rule
-        released = rule.name == self.released and (rule.hold is not None or rule.close is not None)
-        lost: dict[str, ActionTrace] = {}
-        for write in compiled.writes:
-            if released and write.kind in ("hold", "close"):
-                lost[write.kind] = _ignored(write.kind, write.value)
-            elif not self.write(rule.name, write):
-                first = self.writer[write.kind]
-                text = write.trace.value
-                lost[write.kind] = ActionTrace(kind=write.kind, value=text, applied=False, lost_to=first)
-        so_far = self.view.so_far
-        so_far.queue, so_far.tier = self.value.get("queue"), self.value.get("tier")
-        for tag in rule.tags:
-            so_far.tags[tag] = None
-        for skill in rule.skills:
-            self.skills[skill] = None
-        if rule.stop:
-            if released:
-                lost["stop"] = _ignored("stop", True)
-            else:
-                self.stopped_by = rule.name
-        trace = compiled.fired
-        if lost:
-            trace = trace_of(rule, "fired", actions=tuple(lost.get(a.kind, a) for a in trace.actions))
-        self.traces.append(trace)
+        name, written, so_far = compiled.name, self.written, self.view.so_far
+        if name == self.released or not compiled.kinds.isdisjoint(written):
+            self.traces.append(self.contested(compiled))
+        else:
+            for kind, value in compiled.writes:
+                written[kind] = (name, value)
+            if compiled.stop:
+                self.stopped_by = name
+            self.traces.append(compiled.fired)
+        if "queue" in written:
+            so_far.queue = written["queue"][1]
+        if "tier" in written:
+            so_far.tier = written["tier"][1]
+        so_far.tags.update(compiled.tags)
+        self.skills.update(compiled.skills)
 
-    def write(self, name: str, write: Write) -> bool:
-        """False if a rule before this one has written that: the first writer wins."""
-        if write.kind in self.writer:
-            return False
-        self.writer[write.kind] = name
-        self.value[write.kind] = write.value
-        if write.kind.startswith("set."):
-            self.attributes[write.kind[4:]] = write.value
-        return True
+    def contested(self, compiled: CompiledRule) -> RuleTrace:
+        """Fire a rule of which something does not count: another one was first, or a person has released its hold."""
+        rule, written = compiled.rule, self.written
+        released = rule.name == self.released and (rule.hold is not None or rule.close is not None)
+        actions: list[ActionTrace] = []
+        values = dict(compiled.writes)
+        for action in compiled.fired.actions:
+            kind = action.kind
+            if released and kind in ("hold", "close", "stop"):
+                # Not applied, and lost to nobody.
+                actions.append(ActionTrace(kind=kind, value=action.value, applied=False))
+            elif kind in written:  # the first writer wins
+                lost_to = written[kind][0]
+                actions.append(ActionTrace(kind=kind, value=action.value, applied=False, lost_to=lost_to))
+            else:
+                actions.append(action)
+                if kind in values:
+                    written[kind] = (rule.name, values[kind])
+                elif kind == "stop":
+                    self.stopped_by = rule.name
+        return trace_of(rule, "fired", actions=tuple(actions))
 
     def result(self, considered: int) -> RuleResult:
-        get, by = self.value.get, self.writer.get
-        answer = get("answer")
-        return RuleResult(
-            answer=ChosenAnswer(self.writer["answer"], answer) if answer is not None else None,
-            queue=get("queue"),
-            tier=get("tier"),
-            tier_rule=by("tier"),
-            target=get("target"),
-            target_rule=by("target"),
+        result = RuleResult(
             tags=tuple(self.view.so_far.tags),
             skills=tuple(self.skills),
-            attributes=self.attributes,
-            hold=get("hold"),
-            hold_rule=by("hold"),
-            close=get("close"),
             stopped_by=self.stopped_by,
             traces=tuple(self.traces),
             considered=considered,
             errors=tuple(self.errors),
         )
-
-
-def _ignored(kind: str, value: Any) -> ActionTrace:
-    """Written by a rule whose hold a person has released: not applied, and lost to nobody."""
-    return ActionTrace(kind=kind, value=value, applied=False)
+        for kind, (rule, value) in self.written.items():
+            match kind:
+                case "answer":
+                    result.answer = ChosenAnswer(rule, value)
+                case "queue":
+                    result.queue = value
+                case "tier":
+                    result.tier, result.tier_rule = value, rule
+                case "target":
+                    result.target, result.target_rule = value, rule
+                case "hold":
+                    result.hold, result.hold_rule = value, rule
+                case "close":
+                    result.close = value
+                case _:
+                    result.attributes[kind.removeprefix("set.")] = value
+        return result
 
 
 def _describe(error: Exception) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import ahocorasick_rs
 
-from rules.words import Phrase, stands_alone
+from rules.words import Phrase, in_word
 
 SUBJECT, TEXT = 1, 2
 """Where a phrase was found, as bits."""
@@ -22,7 +22,7 @@ class PhraseBook:
     def __init__(self) -> None:
         self._numbers: dict[Phrase, int] = {}
         self._phrases: tuple[Phrase, ...] = ()
-        self._by_text: list[tuple[int, ...]] = []
+        self._by_text: list[list[tuple[int, bool, bool]]] = []
         self._automaton: ahocorasick_rs.AhoCorasick | None = None
 
     def number(self, phrase: Phrase) -> int:
@@ -33,10 +33,10 @@ class PhraseBook:
     def close(self) -> None:
         """Make ready to look for what was numbered. Two phrases may share a text and differ in their edges."""
         self._phrases = tuple(self._numbers)
-        texts: dict[str, list[int]] = {}
+        texts: dict[str, list[tuple[int, bool, bool]]] = {}
         for phrase, number in self._numbers.items():
-            texts.setdefault(phrase.text, []).append(number)
-        self._by_text = [tuple(numbers) for numbers in texts.values()]
+            texts.setdefault(phrase.text, []).append((number, phrase.left, phrase.right))
+        self._by_text = list(texts.values())
         self._automaton = ahocorasick_rs.AhoCorasick(list(texts)) if texts else None
 
     @property
@@ -49,7 +49,7 @@ class PhraseBook:
         if self._automaton is None:
             return hits
         border = len(subject)
-        both = f"{subject}{_BREAK}{text}"
+        both = f"{subject}{_BREAK}{text}{_BREAK}"
         try:
             matches = self._automaton.find_matches_as_indexes(both, overlapping=True)
         except UnicodeEncodeError:  # a lone surrogate: no phrase has one
@@ -57,10 +57,11 @@ class PhraseBook:
                 both.encode("utf-8", "replace").decode(), overlapping=True
             )
         for found, start, end in matches:
-            where = SUBJECT if start < border else TEXT
-            for number in self._by_text[found]:
-                if hits.get(number, 0) & where:
-                    continue
-                if stands_alone(self._phrases[number], both, start, end):
-                    hits[number] = hits.get(number, 0) | where
+            # A break stands before the text, and behind all of it: there is always a character to look at but before
+            # the subject.
+            inside_left = start > 0 and in_word[both[start - 1]]
+            inside_right = in_word[both[end]]
+            for number, left, right in self._by_text[found]:
+                if not ((left and inside_left) or (right and inside_right)):
+                    hits[number] = hits.get(number, 0) | (SUBJECT if start < border else TEXT)
         return hits

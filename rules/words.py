@@ -34,28 +34,24 @@ class Phrase:
         if not (self.left or self.right):
             return at >= 0
         while at >= 0:
-            if stands_alone(self, text, at, at + len(self.text)):
+            end = at + len(self.text)
+            inside_left = self.left and at > 0 and in_word[text[at - 1]]
+            inside_right = self.right and end < len(text) and in_word[text[end]]
+            if not (inside_left or inside_right):
                 return True
             at = text.find(self.text, at + 1)
         return False
 
 
 class _Known(dict[str, bool]):
-    """Whether a character is of a word: looked up in the expression once, then remembered."""
+    """Whether a character is of a word: asked of the expression once, then remembered."""
 
     def __missing__(self, char: str) -> bool:
         known = self[char] = _WORD_CHAR.match(char) is not None
         return known
 
 
-_in_word = _Known()
-
-
-def stands_alone(phrase: Phrase, text: str, start: int, end: int) -> bool:
-    """True if the phrase, found at `start` to `end` of a normal text, has the boundaries that are due there."""
-    if phrase.left and start > 0 and _in_word[text[start - 1]]:
-        return False
-    return not (phrase.right and end < len(text) and _in_word[text[end]])
+in_word = _Known()
 
 
 def phrase(written: str, *, part: bool = False) -> Phrase:
