@@ -6,10 +6,11 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from sqlalchemy import func, select, update
@@ -116,34 +117,38 @@ class _Run:
         self.undecided = 0
 
     async def play(self) -> tuple[Evidence, list[Recovery]]:
+        """Whatever fails in it, ends all of it."""
         connector = aiohttp.TCPConnector(limit=0)
-        background: list[asyncio.Task[None]] = []
-        async with aiohttp.ClientSession(connector=connector) as session, aiohttp.ClientSession() as desk:
-            for name, token in self.tokens.items():
-                agent = Agent(name, token, self.town, desk, seed=self.options.seed, lease_s=LEASE_S)
-                if self.options.dawdles is not None:
-                    agent.dawdles = self.options.dawdles
-                background.append(asyncio.create_task(agent.work(), name=name))
-            for work in (self._watch_leases, self._hurry_mail, self._progress):
-                background.append(asyncio.create_task(work(), name=work.__name__))
-            try:
-                carriers = Carriers(self.town, self.options.seed)
-                early = next(c for c in self.people if c.channel == "email")
-                await self._warm_up(early, session, carriers)
-                faults = asyncio.create_task(self._faults(), name="faults")
-                await self._customers([c for c in self.people if c is not early], session, carriers)
-                await faults
-                await self._drain(session)
-                await self._look_at_pages(session)
-                evidence = await self._collect()
-            finally:
-                for task in background:
-                    task.cancel()
-                ended = await asyncio.gather(*background, return_exceptions=True)
-        for error in ended:
-            if isinstance(error, Exception):
-                raise error
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            aiohttp.ClientSession() as desk,
+            asyncio.TaskGroup() as group,
+        ):
+            beside = [group.create_task(work, name=name) for name, work in self._beside(desk)]
+            carriers = Carriers(self.town, self.options.seed)
+            early = next(c for c in self.people if c.channel == "email")
+            await self._warm_up(early, session, carriers)
+            async with asyncio.TaskGroup() as load:
+                load.create_task(self._faults(), name="faults")
+                others = [c for c in self.people if c is not early]
+                load.create_task(self._customers(others, session, carriers), name="customers")
+            await self._drain(session)
+            await self._look_at_pages(session)
+            evidence = await self._collect()
+            for task in beside:
+                task.cancel()
         return evidence, self.recoveries
+
+    def _beside(self, desk: aiohttp.ClientSession) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
+        """What goes on all the time."""
+        for name, token in self.tokens.items():
+            agent = Agent(name, token, self.town, desk, seed=self.options.seed, lease_s=LEASE_S)
+            if self.options.dawdles is not None:
+                agent.dawdles = self.options.dawdles
+            yield name, agent.work()
+        yield "leases", self._watch_leases()
+        yield "mail", self._hurry_mail()
+        yield "progress", self._progress()
 
     # --- load ---
 
@@ -198,14 +203,13 @@ class _Run:
                 room.release()
             self.recoveries.append(await healed)
 
-        tasks = []
-        for fault in self.schedule or ():
-            while len(self.town.accepted) < fault.at * self.options.interactions or fault.target in busy:
-                await asyncio.sleep(0.05)
-            await room.acquire()
-            busy.add(fault.target)
-            tasks.append(asyncio.create_task(one(fault), name=str(fault)))
-        await asyncio.gather(*tasks)
+        async with asyncio.TaskGroup() as group:
+            for fault in self.schedule or ():
+                while len(self.town.accepted) < fault.at * self.options.interactions or fault.target in busy:
+                    await asyncio.sleep(0.05)
+                await room.acquire()
+                busy.add(fault.target)
+                group.create_task(one(fault), name=str(fault))
 
     # --- beside it ---
 
