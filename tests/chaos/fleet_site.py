@@ -20,7 +20,7 @@ from tests.chaos.site import configure, mend_link, prepare, spoil_link
 from tests.chaos.town import MailServer
 from tests.kit import postgres
 from tests.kit.fleet import MEMBERS, Member
-from tests.kit.proxy import Proxy
+from tests.kit.proxy import ProxyProcess
 
 CREW: Mapping[str, Sequence[str]] = {**MEMBERS, "desk-2": ["agents"]}
 AGAIN_S = 0.5
@@ -69,6 +69,7 @@ class FleetSite:
         self._mail, self._folder, self._crew = mail, folder, crew
         self._command = [sys.executable, "-m", *(["tests.chaos.planted", bug, "--"] if bug else ["switchboard"])]
         self._broker = LocalBroker(KafkaSettings(brokers="local"), folder / "broker")
+        self._proxies = ProxyProcess()
         self._members: dict[str, Member] = {}
         self._down: set[str] = set()
         """Who is down because of a fault."""
@@ -82,23 +83,19 @@ class FleetSite:
         kafka_port = free_port()
         files = ProxiedFiles(self._folder / "broker" / "kafka", kafka_port)
         self._broker._files = files
-        self._proxies = {
-            "smtp": Proxy(self._mail.port),
-            "database": Proxy(self._server.port),
-            "broker": Proxy(files.second, port=kafka_port),
-        }
-        for proxy in self._proxies.values():
-            await proxy.start()
+        await self._proxies.start(
+            {"smtp": (self._mail.port, 0), "database": (self._server.port, 0), "broker": (files.second, kafka_port)}
+        )
         await self._broker.start()
-        stage = set_up(port=0, relay_port=self._proxies["smtp"].port, folder=self._folder / "site")
+        stage = set_up(port=0, relay_port=self._proxies.ports["smtp"], folder=self._folder / "site")
         configure(stage, store={"url": self._server.url}, kafka={"brokers": self._broker.address, "partitions": 6})
         self.database = Database.at(self._server.url, self._folder)
         await prepare(Database.at(self._server.url, self._folder), tokens)
         far = {
             "SWITCHBOARD_STORE__URL": self._server.url.replace(
-                f":{self._server.port}/", f":{self._proxies['database'].port}/"
+                f":{self._server.port}/", f":{self._proxies.ports['database']}/"
             ),
-            "SWITCHBOARD_KAFKA__BROKERS": f"127.0.0.1:{self._proxies['broker'].port}",
+            "SWITCHBOARD_KAFKA__BROKERS": f"127.0.0.1:{kafka_port}",
         }
         for name, roles in self._crew.items():
             environment = far if name.endswith("-2") else {}
@@ -134,8 +131,7 @@ class FleetSite:
                 say(f"{member.name} did not stop in order: {status}")
                 if member.is_alive:
                     member.kill()
-        for proxy in getattr(self, "_proxies", {}).values():
-            await proxy.stop()
+        await self._proxies.stop()
         await self._broker.stop()
         await asyncio.to_thread(self._server.clear)
 
@@ -143,7 +139,7 @@ class FleetSite:
         return self._broker.address
 
     async def strike(self, fault: Fault) -> None:
-        if spoil_link(fault, self._mail, self._proxies):
+        if await spoil_link(fault, self._mail, self._proxies):
             return
         target = fault.target
         if target == "database":
@@ -158,7 +154,7 @@ class FleetSite:
             self._members[target].pause()
 
     async def heal(self, fault: Fault) -> None:
-        if mend_link(fault, self._mail, self._proxies):
+        if await mend_link(fault, self._mail, self._proxies):
             return
         target = fault.target
         if target == "database":

@@ -22,7 +22,7 @@ from tests.chaos.schedule import Fault, Kind
 from tests.chaos.town import MailServer
 from tests.kit.contacts import NOW
 from tests.kit.processes import alive, descendants
-from tests.kit.proxy import Proxy
+from tests.kit.proxy import ProxyProcess
 
 ROOT = Path(__file__).parents[2]
 LEASE_S = 4.0
@@ -73,27 +73,25 @@ async def prepare(database: Database, tokens: Mapping[str, str]) -> None:
             await database.write(lambda conn, n=name, t=token: agents.add_token(conn, n, t, at=NOW))  # type: ignore[misc]
 
 
-def spoil_link(fault: Fault, server: MailServer, proxies: Mapping[str, Proxy]) -> bool:
+async def spoil_link(fault: Fault, server: MailServer, proxies: ProxyProcess) -> bool:
     """Begin a fault between two processes. False if it is one of a process."""
     if fault.kind == "refuse":
         verb, _, answer = fault.detail.partition(": ")
         server.faults[verb] = answer
     elif fault.kind == "slow":
-        proxies[fault.target].latency_s = LATENCY_S
+        await proxies.slow(fault.target, LATENCY_S)
     elif fault.kind == "reset" or fault.kind == "silence":
-        proxies[fault.target].cut(fault.kind)
+        await proxies.cut(fault.target, fault.kind)
     else:
         return False
     return True
 
 
-def mend_link(fault: Fault, server: MailServer, proxies: Mapping[str, Proxy]) -> bool:
+async def mend_link(fault: Fault, server: MailServer, proxies: ProxyProcess) -> bool:
     if fault.kind == "refuse":
         server.faults.pop(fault.detail.partition(": ")[0], None)
-    elif fault.kind == "slow":
-        proxies[fault.target].latency_s = 0.0
-    elif fault.kind in ("reset", "silence"):
-        proxies[fault.target].heal(reset=fault.detail == "ends with RST")
+    elif fault.kind in ("slow", "reset", "silence"):
+        await proxies.heal(fault.target, reset=fault.detail == "ends with RST")
     else:
         return False
     return True
@@ -139,7 +137,7 @@ class HouseSite:
 
     def __init__(self, folder: Path, mail: MailServer, *, bug: str = "") -> None:
         self._mail = mail
-        self._proxy = Proxy(mail.port)
+        self._proxies = ProxyProcess()
         self._folder = folder
         self._bug = bug
         self._process: asyncio.subprocess.Process | None = None
@@ -148,8 +146,8 @@ class HouseSite:
         self._starting = asyncio.Lock()
 
     async def start(self, tokens: Mapping[str, str]) -> None:
-        await self._proxy.start()
-        self._stage = set_up(port=0, relay_port=self._proxy.port, folder=self._folder)
+        await self._proxies.start({"smtp": (self._mail.port, 0)})
+        self._stage = set_up(port=0, relay_port=self._proxies.ports["smtp"], folder=self._folder)
         configure(self._stage)
         data = self._folder / "data"
         data.mkdir(mode=0o700)
@@ -187,7 +185,7 @@ class HouseSite:
             except TimeoutError:
                 self._process.kill()
                 await self._process.wait()
-        await self._proxy.stop()
+        await self._proxies.stop()
 
     def _pid(self, target: str) -> int | None:
         assert self._process is not None
@@ -204,7 +202,7 @@ class HouseSite:
         raise RuntimeError("there is no broker")
 
     async def strike(self, fault: Fault) -> None:
-        if spoil_link(fault, self._mail, {"smtp": self._proxy}):
+        if await spoil_link(fault, self._mail, self._proxies):
             return
         if fault.kind == "lock":
             self._lock = await asyncio.to_thread(_lock, self._folder / "data" / "switchboard.db")
@@ -215,7 +213,7 @@ class HouseSite:
             _send(pid, signal.SIGKILL if fault.kind == "kill" else signal.SIGSTOP)
 
     async def heal(self, fault: Fault) -> None:
-        if mend_link(fault, self._mail, {"smtp": self._proxy}):
+        if await mend_link(fault, self._mail, self._proxies):
             return
         if fault.kind == "lock":
             if self._lock is not None:

@@ -1,9 +1,12 @@
-"""A TCP proxy that spoils links: reset, silence, latency. What toxiproxy does, inside this process's own loop."""
+"""A TCP proxy that spoils links: reset, silence, latency. What toxiproxy does, in this process or one of its own."""
 
 import asyncio
+import json
 import socket
 import struct
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Literal
 
 Toxic = Literal["reset", "silence"]
@@ -168,3 +171,81 @@ class _Side(asyncio.Protocol):
         if found is not None and found.fileno() >= 0:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
+
+
+class ProxyProcess:
+    """Proxies in a process of their own: what passes through them does not wait for anything else.
+
+    `links`: name → (upstream port, own port or 0). Commands go in and their answers come out as lines.
+    """
+
+    def __init__(self) -> None:
+        self.ports: dict[str, int] = {}
+        self._process: asyncio.subprocess.Process | None = None
+        self._one = asyncio.Lock()
+
+    async def start(self, links: Mapping[str, tuple[int, int]]) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            __name__,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
+        )
+        for name, (upstream, port) in links.items():
+            self.ports[name] = int(await self._ask("open", name, upstream, port))
+
+    async def cut(self, name: str, toxic: Toxic) -> None:
+        await self._ask("cut", name, toxic)
+
+    async def slow(self, name: str, latency_s: float) -> None:
+        await self._ask("slow", name, latency_s)
+
+    async def heal(self, name: str, *, reset: bool = False) -> None:
+        await self._ask("heal", name, reset)
+
+    async def _ask(self, *command: object) -> str:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        async with self._one, asyncio.timeout(20.0):
+            self._process.stdin.write(json.dumps(command).encode() + b"\n")
+            answer = await self._process.stdout.readline()
+        if not answer:
+            raise ConnectionError("the proxies' process has ended")
+        return answer.decode().strip()
+
+    async def stop(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            await self._process.wait()
+
+
+async def _serve_commands() -> None:
+    """Until the other side closes our input."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    proxies: dict[str, Proxy] = {}
+    while line := await reader.readline():
+        verb, name, *rest = json.loads(line)
+        answer: object = "ok"
+        match verb:
+            case "open":
+                proxies[name] = Proxy(rest[0], port=rest[1])
+                await proxies[name].start()
+                answer = proxies[name].port
+            case "cut":
+                proxies[name].cut(rest[0])
+            case "slow":
+                proxies[name].latency_s = rest[0]
+            case "heal":
+                proxies[name].latency_s = 0.0
+                proxies[name].heal(reset=rest[0])
+        print(answer, flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve_commands())

@@ -13,7 +13,7 @@ from tests.chaos.players import through_of
 from tests.chaos.recovery import percentile
 from tests.chaos.schedule import plan
 from tests.chaos.script import SHARES, cast
-from tests.kit.proxy import Proxy
+from tests.kit.proxy import Proxy, ProxyProcess
 
 TARGETS = {"kill": ("relay-1", "router-1", "broker"), "pause": ("broker",), "refuse": ("smtp",)}
 
@@ -159,3 +159,23 @@ async def test_latency_keeps_the_order_even_when_it_ends(echo: Echo) -> None:
     async with asyncio.timeout(20):
         assert await reader.readexactly(20) == bytes(range(20))
     writer.close()
+
+
+async def test_proxies_in_a_process_of_their_own_do_as_they_are_told(echo: Echo) -> None:
+    far = ProxyProcess()
+    await far.start({"far": (echo.proxy.port, 0)})
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", far.ports["far"])
+        async with asyncio.timeout(20):
+            writer.write(b"a")
+            assert await reader.readexactly(1) == b"a"
+            await far.cut("far", "silence")
+            writer.write(b"b")
+            await far.slow("far", 0.05)
+            await far.heal("far")
+            assert await reader.readexactly(1) == b"b"
+            await far.cut("far", "reset")
+            with pytest.raises(ConnectionResetError):
+                await reader.read()
+    finally:
+        await far.stop()
