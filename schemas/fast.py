@@ -113,5 +113,9 @@ def _read(value: bytes) -> structs.Interaction | None:
         return None
     lines = _lines(found)
     # A string that has nothing to strip is given back as it is, so most of this compares addresses.
-    settled = "".join(lines).isprintable() and list(map(str.strip, lines)) == lines
-    return found if settled and all(at.tzinfo is UTC for at in _instants(found)) else None
+    if not "".join(lines).isprintable() or list(map(str.strip, lines)) != lines:
+        return None
+    for at in _instants(found):
+        if at.tzinfo is not UTC:
+            return None
+    return found
