@@ -36,13 +36,18 @@ class ReadOnlyStore:
         await self._base.database.stop()
 
 
-def run_tuned(configuration: Configuration, address: str, *, embedded: bool, group: str) -> int:
-    """`run`, in a process that does nothing else: uvloop, also for the thread in which Faust reads, and a collector
+def tune() -> None:
+    """Set up a process that does nothing but triage: uvloop, also for the thread in which Faust reads, and a collector
     that looks for cycles rarely, because decisions make none."""
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+def run_tuned(configuration: Configuration, address: str, *, embedded: bool, group: str) -> int:
+    """`run`, in a process of its own."""
+    tune()
     return asyncio.run(run(configuration, address, embedded=embedded, group=group))
 
 

@@ -6,16 +6,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import uvloop
-
 from bus.kafka import KafkaSink
 from bus.records import Confirmed, Outcome, Outgoing, Record
-from router.hosts import faust_host
 from router.hosts.faust_host import FaustHost
 from router.hosts.triage import Triage
 from rules.policy import Policy
 from runtime.clock import SystemClock
 from schemas.structs import Facts, Interaction
+from switchboard.router_process import tune
 from tests.bench import traffic
 from tests.bench.hosts.meter import BATCH, OUT, Meter
 
@@ -66,7 +64,6 @@ class Counting:
 
 
 async def main(address: str, group: str, count: int, rules: int) -> None:
-    faust_host.GROUP = group
     lookup: Any = Warm(rules) if rules else None
     triage = Triage(lookup, lookup, SystemClock()) if rules else Copy()
     sink = Counting(KafkaSink(address, embedded=False), count)
@@ -77,7 +74,7 @@ async def main(address: str, group: str, count: int, rules: int) -> None:
         return await inner(records)
 
     triage.process = process  # type: ignore[method-assign]
-    host = FaustHost(triage, sink, address=address, partitions=4, embedded=False, batch_max=BATCH)
+    host = FaustHost(triage, sink, address=address, partitions=4, embedded=False, batch_max=BATCH, group=group)
     await host.start()
     await sink.enough.wait()
     await host.drain()
@@ -86,5 +83,5 @@ async def main(address: str, group: str, count: int, rules: int) -> None:
 
 if __name__ == "__main__":
     logging.getLogger().setLevel(logging.WARNING)
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    tune()
     asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
