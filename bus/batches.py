@@ -2,7 +2,7 @@
 record cost more than everything else that is done with it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,15 @@ class Lane:
     topic: str
     partition: int
     batches: list[tuple[Any, list[int]]] = field(default_factory=list)
+    append: Callable[..., Any] = field(init=False)
+    """Adds a record to the batch that is being filled."""
+    numbers: list[int] = field(init=False)
+
+    def begin(self, producer: AIOKafkaProducer) -> None:
+        """A new batch."""
+        builder = producer.create_batch()
+        self.append, self.numbers = builder.append, []
+        self.batches.append((builder, self.numbers))
 
 
 async def pack(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> tuple[list[Lane], dict[int, Outcome]]:
@@ -33,37 +42,29 @@ async def pack(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> tuple
     refused: dict[int, Outcome] = {}
     counts: dict[str, int] = {}
     for number, record in enumerate(records):
-        if len(record.value) > _SURELY_FITS and (size := _size(record)) > MAX_REQUEST_BYTES:
+        topic, key, value, headers, partition = record
+        if len(value) > _SURELY_FITS and (size := _size(record)) > MAX_REQUEST_BYTES:
             refused[number] = Refused(f"{size} bytes; the limit is {MAX_REQUEST_BYTES}")
             continue
-        partition = record.partition
         if partition is None:
-            count = counts.get(record.topic)
-            if count is None:
-                count = counts[record.topic] = len(await producer.partitions_for(record.topic))
-            partition = partition_for(record.key, count)
-        lane = lanes.get((record.topic, partition))
+            if topic not in counts:
+                counts[topic] = len(await producer.partitions_for(topic))
+            partition = partition_for(key, counts[topic])
+        lane = lanes.get((topic, partition))
         if lane is None:
-            lane = lanes[(record.topic, partition)] = Lane(record.topic, partition)
-        _add(producer, lane, number, record)
+            lane = lanes[(topic, partition)] = Lane(topic, partition)
+            lane.begin(producer)
+        parts: dict[str, Any] = {"timestamp": None, "key": key.encode(), "value": value, "headers": list(headers)}
+        if lane.append(**parts) is None:  # this batch is full; the first of a batch always fits
+            lane.begin(producer)
+            lane.append(**parts)
+        lane.numbers.append(number)
     return list(lanes.values()), refused
 
 
 def _size(record: Outgoing) -> int:
     headers = sum(len(name) + len(value or b"") + 10 for name, value in record.headers)
     return len(record.value) + len(record.key) + headers + _OVERHEAD_BYTES
-
-
-def _add(producer: AIOKafkaProducer, lane: Lane, number: int, record: Outgoing) -> None:
-    key, headers = record.key.encode(), list(record.headers)
-    if lane.batches:
-        builder, numbers = lane.batches[-1]
-        if builder.append(timestamp=None, key=key, value=record.value, headers=headers) is not None:
-            numbers.append(number)
-            return
-    builder = producer.create_batch()
-    builder.append(timestamp=None, key=key, value=record.value, headers=headers)  # the first always fits
-    lane.batches.append((builder, [number]))
 
 
 async def hand_over(producer: AIOKafkaProducer, lane: Lane) -> list[tuple[list[int], asyncio.Future[Any]]]:
@@ -74,6 +75,8 @@ async def hand_over(producer: AIOKafkaProducer, lane: Lane) -> list[tuple[list[i
     ]
 
 
-def confirmed(numbers: Sequence[int], metadata: Any) -> dict[int, Outcome]:
-    """The places of a batch's records: they follow one another."""
-    return {number: Confirmed(metadata.partition, metadata.offset + at) for at, number in enumerate(numbers)}
+def confirm(numbers: Sequence[int], metadata: Any, outcomes: list[Outcome]) -> None:
+    """Note the places of a batch's records: they follow one another."""
+    partition, offset = metadata.partition, metadata.offset
+    for at, number in enumerate(numbers):
+        outcomes[number] = Confirmed(partition, offset + at)

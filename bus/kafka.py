@@ -14,7 +14,7 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 
-from bus.batches import Lane, confirmed, hand_over, pack
+from bus.batches import Lane, confirm, hand_over, pack
 from bus.bounded import bounded, let_go
 from bus.records import Batch, Failed, Outcome, Outgoing, Place, Record, Refused
 from bus.safety import consumer_options, producer_options, refuse_unsafe
@@ -72,7 +72,7 @@ class KafkaSink:
             return self._producer
 
     async def _send_all(self, producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> list[Outcome]:
-        outcomes: dict[int, Outcome] = {}
+        outcomes: list[Outcome] = [_LATE] * len(records)
         sending = asyncio.create_task(_send(producer, records, outcomes), name="producer.send")
         closed = asyncio.ensure_future(self._closed.wait())
         try:
@@ -86,7 +86,7 @@ class KafkaSink:
             if not sending.done():
                 sending.cancel()
                 self._throw_away(producer)
-        return [outcomes.get(number, _LATE) for number in range(len(records))]
+        return list(outcomes)  # what comes late changes nothing of it
 
     def _throw_away(self, producer: Any) -> None:
         current = self._producer is producer
@@ -106,25 +106,29 @@ class KafkaSink:
         await self._leaving.finish(_STOP_TIMEOUT_S)
 
 
-async def _send(producer: AIOKafkaProducer, records: Sequence[Outgoing], outcomes: dict[int, Outcome]) -> None:
-    """Note what becomes of each record, by number, as soon as it is known."""
+async def _send(producer: AIOKafkaProducer, records: Sequence[Outgoing], outcomes: list[Outcome]) -> None:
+    """Note what becomes of each record as soon as it is known."""
     try:
         lanes, refused = await pack(producer, records)
-        outcomes |= refused
+        for number, outcome in refused.items():
+            outcomes[number] = outcome
         await asyncio.gather(*(_send_lane(producer, lane, outcomes) for lane in lanes))
     except (KafkaError, OSError) as error:
         why = Failed(f"{type(error).__name__}: {error}")
-        outcomes |= {number: why for number in range(len(records)) if number not in outcomes}
+        outcomes[:] = [why if outcome is _LATE else outcome for outcome in outcomes]
 
 
-async def _send_lane(producer: AIOKafkaProducer, lane: Lane, outcomes: dict[int, Outcome]) -> None:
+async def _send_lane(producer: AIOKafkaProducer, lane: Lane, outcomes: list[Outcome]) -> None:
     for numbers, answer in await hand_over(producer, lane):
         try:
-            outcomes |= confirmed(numbers, await answer)
+            confirm(numbers, await answer, outcomes)
+            continue
         except _TOO_LARGE as error:
-            outcomes |= dict.fromkeys(numbers, Refused(f"too large for the broker: {error}"))
+            outcome: Outcome = Refused(f"too large for the broker: {error}")
         except (KafkaError, OSError) as error:
-            outcomes |= dict.fromkeys(numbers, Failed(f"{type(error).__name__}: {error}"))
+            outcome = Failed(f"{type(error).__name__}: {error}")
+        for number in numbers:
+            outcomes[number] = outcome
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

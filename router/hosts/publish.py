@@ -15,17 +15,16 @@ ATTEMPTS = 8
 async def publish(sink: Sink, triage: Triage, records: Sequence[Record], outgoing: Sequence[Outgoing]) -> None:
     """Write `outgoing` (one per record), again where it failed. What the broker refuses for good (too large)
     becomes a dead letter of the record that it came from. Raises BrokerUnavailable after `ATTEMPTS` attempts."""
-    left = list(zip(records, outgoing, strict=True))
+    left, writing = list(records), list(outgoing)
     for attempt in range(ATTEMPTS):
-        outcomes = await sink.write([out for _, out in left])
-        again: list[tuple[Record, Outgoing]] = []
-        for (record, out), outcome in zip(left, outcomes, strict=True):
-            if isinstance(outcome, Refused):
-                again.append((record, await triage.set_aside(record, "refused", outcome.reason)))
-            elif not isinstance(outcome, Confirmed):
-                again.append((record, out))
-        if not again:
+        outcomes = await sink.write(writing)
+        open_ = [number for number, outcome in enumerate(outcomes) if type(outcome) is not Confirmed]
+        if not open_:
             return
-        left = again
+        for number in open_:
+            outcome = outcomes[number]
+            if isinstance(outcome, Refused):
+                writing[number] = await triage.set_aside(left[number], "refused", outcome.reason)
+        left, writing = [left[number] for number in open_], [writing[number] for number in open_]
         await asyncio.sleep(backoff(attempt, 0.1, 5.0))
     raise BrokerUnavailable(f"{len(left)} decisions were not confirmed")
