@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import random
+import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -34,10 +35,18 @@ def main() -> int:
     print(f"seed {seed}: SEED={seed} make chaos N={given.interactions} FAULTS={given.faults} ON={given.on}", flush=True)
     options = Options(seed=seed, interactions=given.interactions, faults=given.faults, rate=given.rate)
     folder = RESULTS / str(seed)
-    result = asyncio.run(run(options, lambda at, mail: SITES[given.on](at, mail, bug=given.bug), folder))
+    result = asyncio.run(_run(options, lambda at, mail: SITES[given.on](at, mail, bug=given.bug), folder))
     (folder / "summary.json").write_bytes(orjson.dumps(summary(result), option=orjson.OPT_INDENT_2))
     report(result, Console(width=120))
     return 1 if result.violations else 0
+
+
+async def _run(options: Options, open_site: Callable[..., Site], folder: Path) -> Result:
+    """SIGTERM ends it as Ctrl-C does: nothing that it has started may stay behind."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await run(options, open_site, folder)
 
 
 def summary(result: Result) -> dict[str, object]:
