@@ -54,7 +54,7 @@ class View:
         self.now = now
         self.so_far = SoFar()
         self._calendar_of = calendar_of
-        self.hits: Hits = book.scan(normal(interaction.subject), normal(interaction.text[:TEXT_CHARS]))
+        self.hits: Hits = book.scan(interaction.subject, interaction.text[:TEXT_CHARS])
         """Which phrases of the policy stand in subject and text, and in which of them."""
         self._normal: dict[tuple[str, str], tuple[str, ...]] = {}
 

@@ -31,7 +31,9 @@ _MARKS = [code for code in range(sys.maxunicode + 1) if unicodedata.combining(ch
 _DROPPED = re.compile(f"[{_INVISIBLE}{_ranges(code for code in _MARKS if code < 0x10000)}]+")
 _DROPPED_BEYOND = re.compile(f"[{_ranges(code for code in _MARKS if code >= 0x10000)}]+")
 
-_ASCII = "".join(map(chr, range(32, 127))) + "\n\t"
+BREAK = "\x01"
+"""Stands between texts that are folded together: in no cleaned text, no white space, and no part of a word."""
+_ASCII = "".join(map(chr, range(32, 127))) + "\n\t" + BREAK
 _SIGNS = "«»“”„‚’‘–—…№€°•\u00a0·´`"
 _WESTERN = "".join(chr(code) for code in range(0xC0, 0x100))
 _EASTERN = "ĄąĆćĘęŁłŃńŚśŹźŻżČčĎďĚěŇňŘřŠšŤťŮůŽžĹĺĽľŔŕŐőŰűĞğİıŞşĂăȘșȚțĐđĀāĒēĪīŪūĖėĮįŲų"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import ahocorasick_rs
 
+from rules.folding import BREAK, normal
 from rules.words import Phrase, in_word
 
 SUBJECT, TEXT = 1, 2
@@ -11,9 +12,6 @@ SUBJECT, TEXT = 1, 2
 
 Hits = dict[int, int]
 """Number of a phrase → where it stands."""
-
-_BREAK = "\n"
-"""Between subject and text: in no normal text, and no part of a word."""
 
 
 class PhraseBook:
@@ -44,12 +42,12 @@ class PhraseBook:
         return self._phrases
 
     def scan(self, subject: str, text: str) -> Hits:
-        """Every phrase that stands in one of two normal texts."""
+        """Every phrase that stands in one of the two."""
         hits: Hits = {}
         if self._automaton is None:
             return hits
-        border = len(subject)
-        both = f"{subject}{_BREAK}{text}{_BREAK}"
+        both = normal(f"{subject}{BREAK}{text}{BREAK}")
+        border = both.find(BREAK)
         try:
             matches = self._automaton.find_matches_as_indexes(both, overlapping=True)
         except UnicodeEncodeError:  # a lone surrogate: no phrase has one

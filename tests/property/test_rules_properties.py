@@ -117,6 +117,7 @@ class OneByOne(PhraseBook):
         self._all = phrases
 
     def scan(self, subject: str, text: str) -> Hits:
+        subject, text = normal(subject), normal(text)
         found = [p.found_in(subject) * SUBJECT | p.found_in(text) * TEXT for p in self._all]
         return {number: where for number, where in enumerate(found) if where}
 
