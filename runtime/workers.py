@@ -10,6 +10,8 @@ import contextlib
 import json
 import os
 import sys
+import time
+from pathlib import Path
 
 from runtime.logs import get_logger
 from runtime.tasks import TaskOwner
@@ -18,6 +20,8 @@ from schemas.errors import SwitchboardError, TemporaryError
 
 _MAX_FRAME = 256 * 1024 * 1024
 _START_TIMEOUT_S = 30.0
+_PATIENCE = 5
+"""How many deadlines may pass on the wall clock while the worker gets no processor."""
 _BOOT = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -95,7 +99,8 @@ class _Worker:
 class WorkerPool:
     """Service: `size` processes run `target` ("module:function", bytes -> bytes), each one task at a time.
 
-    `deadline_s` counts from the moment a worker has the task; waiting for a free worker is not part of it.
+    `deadline_s` counts from the moment a worker has the task; waiting for a free worker is not part of it, nor, on a
+    busy machine, is waiting for a processor: what counts is the worker's own time, and five times that on the clock.
     The children get our sys.path, die with us (even when we are killed) and share nothing with each other.
     """
 
@@ -181,15 +186,24 @@ class WorkerPool:
             raise WorkersUnavailable(f"{self.name}: a worker did not start: {error!r}") from error
 
     async def _ask(self, worker: _Worker, payload: bytes) -> tuple[int, bytes]:
+        pid = worker.process.pid
+        begun, waited, left = _processor_seconds(pid), 0.0, self._deadline_s
+        asked = asyncio.ensure_future(worker.ask(payload))
         try:
-            async with asyncio.timeout(self._deadline_s):
-                return await worker.ask(payload)
-        except TimeoutError as error:
-            log.warning("worker killed at its deadline", pool=self.name, pid=worker.process.pid)
-            raise WorkerTimeout(f"{self.name}: over {self._deadline_s:g} s") from error
+            while True:
+                done, _ = await asyncio.wait({asked}, timeout=left)
+                if done:
+                    return asked.result()
+                waited += left
+                left = self._deadline_s - (_processor_seconds(pid) - begun)
+                if left < 0.05 or waited >= self._deadline_s * _PATIENCE:
+                    log.warning("worker killed at its deadline", pool=self.name, pid=pid, seconds=round(waited, 1))
+                    raise WorkerTimeout(f"{self.name}: over {self._deadline_s:g} s")
         except (EOFError, OSError) as error:
-            log.warning("worker died", pool=self.name, pid=worker.process.pid)
+            log.warning("worker died", pool=self.name, pid=pid)
             raise WorkerCrashed(f"{self.name}: the worker died of its task") from error
+        finally:
+            asked.cancel()
 
     async def _spawn(self) -> _Worker:
         try:
@@ -210,3 +224,12 @@ class WorkerPool:
         worker = _Worker(process)
         self._alive.add(worker)
         return worker
+
+
+def _processor_seconds(pid: int) -> float:
+    """What the process has used of a processor. Where that cannot be known, the clock: it never stands still."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return time.monotonic()

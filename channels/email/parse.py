@@ -74,8 +74,7 @@ def unparsed(
         sender=Sender(kind="email" if address else "anonymous", address=address),
         subject="Mail that could not be read",
         text=f"({why}; the raw mail is attached)\n\n{clean_text(text.decode(raw[:4000], None))}",
-        automatic="it could not be read",
-        flags=("unparsed",),
+        flags=("unparsed",),  # so no machine answers it; it is not `automatic`, which a policy may close unseen
         content=EmailContent(envelope_from=envelope_from),
     )
 

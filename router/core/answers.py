@@ -19,6 +19,8 @@ def refusal(policy: Policy, interaction: Interaction, template: str) -> str:
         return f"a {interaction.channel} contact cannot be answered in writing"
     if interaction.automatic:
         return f"automatic mail is never answered by machine: {interaction.automatic}"
+    if "unparsed" in interaction.flags:
+        return "the mail could not be read by machine"
     if interaction.archived:
         return "back-fill is never answered"
     if interaction.accepted_at - interaction.received_at > policy.source.auto_answer.max_age:

@@ -14,6 +14,9 @@ def obey(payload: bytes) -> bytes:
     match payload.split():
         case [b"hang"]:
             time.sleep(600)
+        case [b"spin"]:
+            while True:
+                pass
         case [b"die"]:
             os._exit(3)
         case [b"raise"]:

@@ -13,15 +13,19 @@ from hypothesis import strategies as st
 
 from channels.email.automatic import automatic_reason
 from channels.email.compose import compose, message_id, subject
-from channels.email.parse import parse
+from channels.email.parse import parse, unparsed
 from channels.email.verdict import verdict
 from channels.email.worker import work
 from channels.retry import CAP, FIRST, GIVE_UP, next_attempt
+from router.core.triage import decide_safely
 from schemas import limits
-from schemas.interaction import Contact, EmailContent
+from schemas.fast import as_struct
+from schemas.interaction import Contact, EmailContent, Sender
 from schemas.reply import Reply, Thread
+from schemas.structs import Facts
 from tests.kit.contacts import NOW
 from tests.kit.events import examples
+from tests.kit.policies import accepted, example_policy
 
 BASE = b"From: Ann <ann@example.org>\r\nTo: help@shop.example\r\nMessage-ID: <m1@example.org>\r\n"
 
@@ -128,6 +132,13 @@ class TestParse:
         contact = read(raw + b"\r\ndeep words", envelope_from="ann@example.org")
         assert set(contact.flags) & {"unparsed", "partial"}
         assert contact.sender.address == "ann@example.org"
+
+    def test_a_mail_that_could_not_be_read_goes_to_a_person_and_gets_no_machines_answer(self) -> None:
+        contact = unparsed(b"Subject: x\n\nWhat are your opening hours?", "why", account="help", received_at=NOW)
+        contact = contact.model_copy(update={"sender": Sender(kind="email", address="ann@example.org")})
+        decision = decide_safely(example_policy(), as_struct(accepted(contact)), Facts(), NOW)
+        assert (decision.outcome, decision.answer) == ("queue", None)
+        assert decision.queue
 
     def test_more_text_than_an_event_carries_is_cut_and_says_so(self) -> None:
         contact = read(BASE + b"\r\n" + b"word " * 40_000)

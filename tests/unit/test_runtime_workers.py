@@ -47,6 +47,23 @@ async def test_a_task_over_its_deadline_costs_that_worker_alone() -> None:
         assert len(before & set(workers.pids)) == 1
 
 
+async def test_a_task_that_computes_for_ever_is_killed_by_its_own_time() -> None:
+    async with pool("tests.kit.workloads:obey", deadline_s=0.3) as workers:
+        with pytest.raises(WorkerTimeout):
+            await workers.run(b"spin")
+
+
+async def test_a_worker_that_gets_no_processor_is_waited_for() -> None:
+    """On a machine that is busy enough, two seconds pass before a small mail is read: it must be read all the same."""
+    async with pool("tests.kit.workloads:obey", deadline_s=0.3) as workers:
+        [pid] = workers.pids
+        os.kill(pid, signal.SIGSTOP)
+        task = asyncio.create_task(workers.run(b"who"))
+        await asyncio.wait({task}, timeout=0.7)
+        os.kill(pid, signal.SIGCONT)
+        assert int(await task) == pid
+
+
 async def test_death_and_errors_of_a_task_are_told_apart() -> None:
     async with pool("tests.kit.workloads:obey") as workers:
         with pytest.raises(WorkerCrashed):
