@@ -35,11 +35,15 @@ class BrokerHarness:
 
 
 class EmbeddedHarness(BrokerHarness):
-    """The embedded broker; `broker` can be killed."""
+    """The embedded broker; `broker` can be killed, and comes back at another address."""
 
     def __init__(self, broker: EmbeddedBroker) -> None:
-        super().__init__(broker.address, is_embedded=True)
         self.broker = broker
+        self.is_embedded = True
+
+    @property
+    def address(self) -> str:  # type: ignore[override]
+        return self.broker.address
 
 
 @asynccontextmanager
