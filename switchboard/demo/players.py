@@ -67,14 +67,22 @@ def mail_of(customer: Customer) -> tuple[str, bytes]:
     return sender, message.as_bytes()
 
 
-async def play(customer: Customer, town: Town, session: aiohttp.ClientSession, patience_s: float = PATIENCE_S) -> None:
-    """Write in, and wait for the answer until patience runs out."""
+async def play(
+    customer: Customer,
+    town: Town,
+    session: aiohttp.ClientSession,
+    patience_s: float = PATIENCE_S,
+    *,
+    stays: bool = False,
+) -> None:
+    """Write in, and wait for the answer until patience runs out. `stays`: a visitor leaves the chat open afterwards, so
+    that an acknowledgement which was lost on the way is asked for again."""
     async with asyncio.timeout(patience_s):
         match customer.channel:
             case "email":
                 await _mail(customer, town)
             case "chat":
-                await _chat(customer, town, session)
+                await _chat(customer, town, session, stays=stays)
             case "web_form":
                 await _form(customer, town, session)
             case "phone_log":
@@ -122,12 +130,12 @@ def _answers(customer: Customer, text: str) -> bool:
     return asked and any(digit in text for digit in "0123456789") and ":" in text
 
 
-async def _chat(customer: Customer, town: Town, session: aiohttp.ClientSession) -> None:
+async def _chat(customer: Customer, town: Town, session: aiohttp.ClientSession, *, stays: bool) -> None:
     token: str | None = None
     message = {"type": "message", "id": uuid.uuid4().hex, "text": customer.text}
     seen: dict[str, str] = {}
     url = town.http.replace("http", "ws", 1) + "/chat/website/ws"
-    while customer.number not in town.read:
+    while stays or customer.number not in town.read:
         try:
             async with session.ws_connect(url, heartbeat=10, origin=town.http) as socket:
                 await socket.send_json({"type": "hello", "session": token} if token else {"type": "hello"})
@@ -148,7 +156,7 @@ async def _chat(customer: Customer, town: Town, session: aiohttp.ClientSession) 
                         case "reply":
                             _replied(customer, town, seen, event)
                             await socket.send_json({"type": "ack", "id": event["id"]})
-                    if customer.number in town.read:
+                    if customer.number in town.read and not stays:
                         break
         except (aiohttp.ClientError, OSError):
             pass

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import aiohttp
 
-from store import ledger
+from schemas.states import DeliveryState
+from store import deliveries, ledger
 from store.database import Database
 from switchboard.demo.cast import Customer
 from switchboard.demo.players import Town, play, write_calls
@@ -24,7 +25,8 @@ async def load(
 
         async def one(customer: Customer) -> None:
             await asyncio.sleep(customer.number * 0.05)
-            await play(customer, towns[customer.number % len(towns)], session, patience_s=600.0)  # the test has its own
+            # Patience is the test's own.
+            await play(customer, towns[customer.number % len(towns)], session, patience_s=600.0, stays=True)
 
         tasks = [asyncio.create_task(one(c)) for c in people]
         tasks.append(asyncio.create_task(serve("ada", desk or towns[0].http, token, served, 1)))
@@ -69,7 +71,9 @@ async def finished(database: Database, town: Town, people: Sequence[Customer], t
 
     async def say() -> object:
         total = (await database.read(ledger.balance)).total
-        return dict(total.states), len(town.written), sorted(due - set(town.read))
+        rows = await database.read(lambda conn: deliveries.listing(conn, None, 1000))
+        unsent = [(r.channel, r.state.value, r.detail) for r in rows if r.state is not DeliveryState.SENT]
+        return dict(total.states), len(town.written), sorted(due - set(town.read)), unsent
 
     await until(holds, timeout, say)
     balance = await database.read(ledger.balance)
