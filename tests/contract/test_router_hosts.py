@@ -71,8 +71,10 @@ class FaustContract(HostContract):
         await host._app.consumer.seek(TP(*place), 2)  # type: ignore[attr-defined]
         await rig.put(record(interaction(6)))
         await rig.until_committed(6)
-        seqs = [r.seq for r in await rig.results(9) if isinstance(r, Decision)]
-        assert seqs == [1, 2, 3, 4, 5, 3, 4, 5, 6]
+        seqs = [r.seq for r in await rig.results(9, repeats=True) if isinstance(r, Decision)]
+        assert seqs[:5] == [1, 2, 3, 4, 5]
+        assert set(seqs[5:]) >= {3, 4, 5}
+        assert len(await rig.results(6)) == 6
         await host.drain()
         await host.stop()
 
