@@ -124,8 +124,22 @@ class Lifecycle:
         return StopReport(tuple(late), tuple(errors))
 
     async def run_until(self, stop: asyncio.Event) -> RunReport:
-        """Start, wait until `stop` is set or a service dies, stop. Raises only what `start` raises."""
-        await self.start()
+        """Start, wait until `stop` is set or a service dies, stop. Raises only what `start` raises.
+
+        A start that takes long is given up when `stop` is set.
+        """
+        starting = asyncio.create_task(self.start(), name="start")
+        asked = asyncio.create_task(stop.wait(), name="stop-event")
+        try:
+            await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                starting.cancel()
+                await asyncio.wait({starting})
+        finally:
+            asked.cancel()
+        if starting.cancelled():
+            return RunReport(None, StopReport())
+        starting.result()
         waiters: dict[asyncio.Task[Any], str] = {asyncio.create_task(stop.wait(), name="stop-event"): ""}
         for service in self._services:
             if isinstance(service, Watched):

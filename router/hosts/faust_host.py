@@ -67,7 +67,7 @@ class FaustHost:
         self._writing: dict[Place, asyncio.Task[None]] = {}
         self._tasks = TaskOwner()
         self._draining = asyncio.Event()
-        self._stopped = False
+        self._started = self._stopped = False
         self.healthy = False
         self.paused = ""
         """Why nothing is decided at the moment, if we know: store or broker are away."""
@@ -89,7 +89,7 @@ class FaustHost:
         async with asyncio.timeout(START_TIMEOUT_S):
             await self._app.start()
         self._tasks.spawn("router.faust", self._crashed())
-        self.healthy = True
+        self.healthy = self._started = True
 
     async def drain(self) -> None:
         """Take no new batch; let those in work be confirmed, and commit them."""
@@ -106,7 +106,8 @@ class FaustHost:
         if self._app is not None:
             self._app.consumer.let_go()
             try:
-                async with asyncio.timeout(STOP_TIMEOUT_S):
+                # One that has not joined its group yet has nothing in hand, and takes long to notice.
+                async with asyncio.timeout(STOP_TIMEOUT_S if self._started else 1.0):
                     await self._app.stop()
             except TimeoutError:
                 log.warning("Faust did not stop in time")

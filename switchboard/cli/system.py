@@ -116,7 +116,7 @@ def router_process(broker: Annotated[str, typer.Option()], group: Annotated[str,
     from switchboard.router_process import run_tuned
 
     kind, _, address = broker.partition(":")
-    raise typer.Exit(run_tuned(configuration(), address, embedded=kind == "embedded", group=group))
+    run_tuned(configuration(), address, embedded=kind == "embedded", group=group)
 
 
 @app.command()

@@ -115,3 +115,29 @@ async def test_run_until_ends_on_a_signal() -> None:
 async def test_two_services_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="share a name"):
         Lifecycle([Part("a", []), Part("a", [])], drain_timeout=1)
+
+
+async def test_a_start_that_takes_long_is_given_up_when_a_stop_is_asked_for() -> None:
+    """A process told to end while it was still starting was killed, and counted as late."""
+    stopped: list[str] = []
+
+    class Slow:
+        name = "slow"
+
+        async def start(self) -> None:
+            await asyncio.Event().wait()
+
+        async def drain(self) -> None:
+            """Nothing to do."""
+
+        async def stop(self) -> None:
+            stopped.append(self.name)
+
+    stop = asyncio.Event()
+    running = asyncio.create_task(Lifecycle([Slow()], drain_timeout=1.0).run_until(stop))
+    await asyncio.sleep(0)
+    stop.set()
+    async with asyncio.timeout(5):
+        report = await running
+    assert report.died is None
+    assert stopped == ["slow"]
