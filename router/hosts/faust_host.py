@@ -16,12 +16,12 @@ import faust
 from faust.types import StreamT
 
 from bus.port import Sink
-from bus.records import Outgoing
+from bus.records import Outgoing, Place
 from bus.topics import INTERACTIONS
 from router.hosts import batch_transport
 from router.hosts.bus_host import GROUP
 from router.hosts.publish import publish
-from router.hosts.spans import Place, Span
+from router.hosts.spans import Span
 from router.hosts.triage import Triage
 from runtime.backoff import backoff
 from runtime.logs import get_logger

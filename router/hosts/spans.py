@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-Place = tuple[str, int]
-"""Topic and partition."""
+from bus.records import Place
 
 
 class HasOffset(Protocol):

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Protocol
 
-from router.hosts.spans import Place
+from bus.records import Place
 from runtime.clock import Clock, SystemClock
 from runtime.lifecycle import Service
 from runtime.logs import get_logger
