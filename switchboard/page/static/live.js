@@ -232,7 +232,8 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
     if (!changed) return;
     call(token, "GET", path("")).then((fresh) => {
       setOpen((old) => (old && old.item.id === fresh.item.id ? fresh : old));
-      if (fresh.highest_seq > open.highest_seq) setNotice("The customer has written again.");
+      // "Not sent: …" says more and may have come first.
+      if (fresh.highest_seq > open.highest_seq) setNotice((old) => old.startsWith("Not sent:") ? old : "The customer has written again.");
     }, () => {});  // the next change, or sending, finds out
   }, [changed]);
   useEffect(() => { if (conversation.current) conversation.current.scrollTop = conversation.current.scrollHeight; }, [open]);
