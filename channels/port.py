@@ -30,6 +30,8 @@ class Context:
     """Where the mail door listens. Only the email channel uses it."""
     config_dir: Path
     """Relative paths in a channel's settings start here."""
+    data_dir: Path
+    """For what a channel keeps beside the store."""
     secret: bytes = field(repr=False)
     """The installation's key: sign sessions and links with a key derived from it for one purpose only."""
 

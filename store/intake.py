@@ -34,6 +34,8 @@ class Arrival:
     contact: Contact
     raw: bytes = field(repr=False)
     media_type: str
+    hold: str = ""
+    """Why it is held from the first moment, for a person to release; "" for what is decided on at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +151,11 @@ class Intake:
             released_from=None,
             traceparent=_traceparent(interaction_id),
         )
-        archived = contact.archived
+        state, reason = InteractionState.RECEIVED, ""
+        if contact.archived:
+            state, reason = InteractionState.CLOSED, "archived"
+        elif arrival.hold:
+            state, reason = InteractionState.HELD, arrival.hold
         ledger.open_entry(
             conn,
             interaction_id=interaction_id,
@@ -160,8 +166,8 @@ class Intake:
             customer_id=customer_id,
             received_at=contact.received_at,
             at=now,
-            state=InteractionState.CLOSED if archived else InteractionState.RECEIVED,
-            reason="archived" if archived else "",
+            state=state,
+            reason=reason,
             body=Written(interaction.model_dump_json().encode()),
             actor=f"{ACTOR}:{contact.channel}:{contact.account}",
         )
@@ -175,7 +181,7 @@ class Intake:
             raw=None if dataref else arrival.raw,
             dataref=dataref,
         )
-        if not archived:
+        if state is InteractionState.RECEIVED:
             self._outbox.put(conn, interaction, new=True)
         return Acceptance(
             interaction_id=interaction_id,

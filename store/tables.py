@@ -181,6 +181,19 @@ leases = Table(
     Column("until", Moment, nullable=False),
 )
 
+# --- owner: mailboxes.py ----------------------------------------------------------------------------------------
+mailbox_cursors = Table(
+    "mailbox_cursors",
+    metadata,
+    Column("mailbox", Text, primary_key=True),
+    Column("validity", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("backfill_to", BigInteger, nullable=False, server_default="0"),
+    Column("since", Moment),
+    Column("changed_at", Moment, nullable=False),
+    comment="Everything up to the position was accepted, or is not ours.",
+)
+
 # --- owner: decisions.py ----------------------------------------------------------------------------------------
 decisions = Table(
     "decisions",

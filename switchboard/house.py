@@ -147,6 +147,7 @@ class House:
             public_url=self.configuration.public_url,
             smtp_ingress=self.settings.smtp_ingress,
             config_dir=self.configuration.path.parent,
+            data_dir=self.configuration.data_dir,
             secret=load_secret(self.configuration.data_dir),
         )
 

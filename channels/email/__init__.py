@@ -1,9 +1,10 @@
-"""Email: in by SMTP, out through the delivery ledger."""
+"""Email: in by SMTP, LMTP and IMAP, out through the delivery ledger."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from channels.email.ingress import SmtpIngress
+from channels.email.reading import MailReader
 from channels.email.sender import EmailSender
 from channels.email.settings import EmailSettings
 from channels.port import Channel, Context, Parts
@@ -14,8 +15,10 @@ def _build(context: Context, accounts: Mapping[str, Any]) -> Parts:
     if not accounts:
         return Parts()
     presence = Presence(context.store, context.clock)
+    reader = MailReader(accounts)
     return Parts(
-        inbound=[SmtpIngress(context, accounts)], outbound=[presence, EmailSender(context, accounts, presence)]
+        inbound=[reader, SmtpIngress(context, accounts, reader)],
+        outbound=[presence, EmailSender(context, accounts, presence)],
     )
 
 

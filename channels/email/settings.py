@@ -1,10 +1,18 @@
 """One email account."""
 
-from typing import Literal
+import re
+from datetime import timedelta
+from ipaddress import ip_address
+from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import EmailStr, Field, SecretStr
+from pydantic import EmailStr, Field, SecretStr, field_validator, model_validator
 
 from schemas.base import Config
+from schemas.durations import Duration, parse_duration
+from schemas.limits import MAIL_BYTES
+
+_DOMAIN = re.compile(r"(?!-)[a-z0-9-]+(\.[a-z0-9-]+)+")
 
 
 class SmtpSettings(Config):
@@ -18,13 +26,138 @@ class SmtpSettings(Config):
     connections: int = Field(default=5, ge=1, le=100)
 
 
+class OAuthSettings(Config):
+    """Signing in to a mailbox by XOAUTH2. The token is fetched by `switchboard channels login ACCOUNT`."""
+
+    provider: Literal["microsoft", "google", "other"] = "microsoft"
+    client_id: str = Field(min_length=1)
+    client_secret: SecretStr | None = None
+    tenant: str = Field(default="organizations", pattern=r"^[\w.-]+$")
+    """Microsoft only: the directory, by name or id."""
+    device_url: str | None = None
+    token_url: str | None = None
+    scope: str | None = None
+    refresh_token: SecretStr | None = None
+    """One that was had elsewhere, for those who do not sign in by device code. By environment or `*_FILE`."""
+
+    @field_validator("device_url", "token_url")
+    @classmethod
+    def _url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if not parts.hostname or parts.scheme not in ("http", "https"):
+            raise ValueError(f"{value!r} is not a web address")
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
+            raise ValueError("tokens travel by https only")
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.provider == "other" and not (self.token_url and self.scope):
+            raise ValueError("provider other needs token_url and scope")
+        return self
+
+
+class ImapSettings(Config):
+    """The mailbox that is read over IMAP. Its password comes by environment or `*_FILE`."""
+
+    host: str = Field(min_length=1)
+    port: int = Field(default=993, ge=1, le=65535)
+    tls: Literal["implicit", "none"] = "implicit"
+    """`none` on this machine only: no password crosses a network in clear."""
+    ca_file: str | None = None
+    """Whom to trust instead of the system's authorities, as a PEM file."""
+    username: str | None = None
+    """None: the account's address."""
+    password: SecretStr | None = None
+    oauth: OAuthSettings | None = None
+    folders: tuple[str, ...] = Field(default=("INBOX",), min_length=1, max_length=50)
+    after: Literal["leave", "seen", "move"] = "leave"
+    """What becomes of a mail that was taken in."""
+    move_to: str | None = None
+    first_sync: Literal["new", "all"] | Duration = "new"
+    """What the first look takes: new mail only, all, or what arrived within this time."""
+    poll: Duration = Field(default=timedelta(seconds=60), ge=timedelta(seconds=1), le=timedelta(minutes=9))
+    """How often the folder is looked through when the server announces nothing."""
+    max_bytes: int = Field(default=MAIL_BYTES, ge=1024, le=MAIL_BYTES)
+    """A larger mail stays in the mailbox; an interaction with its header fields is held."""
+
+    @field_validator("first_sync", mode="before")
+    @classmethod
+    def _first_sync(cls, value: object) -> object:
+        return value if value in ("new", "all") else parse_duration(value)
+
+    @field_validator("folders", "move_to")
+    @classmethod
+    def _names(cls, value: tuple[str, ...] | str | None) -> tuple[str, ...] | str | None:
+        names = (value,) if isinstance(value, str) else value or ()
+        if any(not name or any(ord(c) < 32 or ord(c) == 127 for c in name) for name in names):
+            raise ValueError("a folder's name is empty or holds control characters")
+        if len(set(names)) != len(names):
+            raise ValueError("a folder is named twice")
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        problems = []
+        if (self.password is None) == (self.oauth is None):
+            problems.append("give either a password (…__IMAP__PASSWORD or …_FILE) or oauth")
+        if (self.after == "move") != (self.move_to is not None):
+            problems.append("after: move and move_to belong together")
+        if self.move_to in self.folders:
+            problems.append("move_to is one of the folders that are read")
+        if self.tls == "none" and not is_loopback(self.host):
+            problems.append("tls: none is for this machine only")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
 class EmailSettings(Config):
     address: EmailStr
     """The mailbox's address: what arrives for it is taken, and answers come from it."""
+    aliases: tuple[EmailStr, ...] = ()
+    """More addresses whose mail is taken by this account. `local+anything@` needs none."""
     name: str = ""
     """What customers see beside the address."""
     queue: str | None = None
     smtp: SmtpSettings | None = None
     """Without it nothing is sent: answers to this account's mail stay pending."""
+    imap: ImapSettings | None = None
+    """Without it mail comes by the SMTP or LMTP door only."""
     authserv_id: str | None = None
     """Whose Authentication-Results are believed (RFC 8601): your own mail server's id. None: nobody's."""
+    blocked: tuple[str, ...] = ()
+    """Addresses and domains (with all below them) whose mail is refused, or left in its mailbox, and counted."""
+
+    @field_validator("blocked")
+    @classmethod
+    def _blocked(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        lowered = tuple(one.strip().lower().removeprefix("@") for one in value)
+        for one in lowered:
+            if not _DOMAIN.fullmatch(one.rpartition("@")[2]) or one.startswith("@"):
+                raise ValueError(f"{one!r} is neither an address nor a domain")
+        return lowered
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All of the account's own, in lower case, its main one first."""
+        return tuple(dict.fromkeys(each.lower() for each in (self.address, *self.aliases)))
+
+    def blocks(self, sender: str) -> bool:
+        """Whether nothing is taken from this address."""
+        if not self.blocked or not sender:
+            return False
+        sender = sender.lower()
+        domain = sender.rpartition("@")[2]
+        return any(sender == one or domain == one or domain.endswith(f".{one}") for one in self.blocked)
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -29,7 +29,7 @@ class EmailDoor:
 
     def __init__(self, found: Edge) -> None:
         self.edge = found
-        self.port = found.parts["email"].inbound[0].port  # type: ignore[attr-defined]
+        self.port = found.parts["email"].inbound[1].port  # type: ignore[attr-defined]
 
     async def _send(self, raw: bytes, to: str = "help@shop.example") -> None:
         client = aiosmtplib.SMTP(hostname="127.0.0.1", port=self.port, timeout=10, start_tls=False)
@@ -101,8 +101,8 @@ class TestEmail(ChannelContract):
             assert b"250 2.0.0 Accepted" in await talk()
 
     async def test_no_mail_is_parsed_in_our_own_process(self, door: EmailDoor) -> None:
-        ingress = door.edge.parts["email"].inbound[0]
-        await ingress._parsers.drain()  # type: ignore[attr-defined]
+        reader = door.edge.parts["email"].inbound[0]
+        await reader.workers.drain()  # type: ignore[attr-defined]
         assert not await door.send("key", "words"), "the sender has to try again"
 
 
@@ -110,7 +110,7 @@ class TestEmail(ChannelContract):
 async def test_a_mail_that_the_parser_does_not_survive_is_accepted_for_a_person(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fate: str
 ) -> None:
-    monkeypatch.setattr("channels.email.ingress.TARGET", f"tests.kit.parsers:{fate}")
+    monkeypatch.setattr("channels.email.reading.TARGET", f"tests.kit.parsers:{fate}")
     monkeypatch.setattr(limits, "PARSE_TIMEOUT", timedelta(seconds=0.5))
     async with edge(tmp_path, {"email": {"help": {"address": "help@shop.example"}}}) as found:
         door = EmailDoor(found)

@@ -61,9 +61,14 @@ class Edge:
 
 @asynccontextmanager
 async def edge(
-    folder: Path, accounts: dict[str, dict[str, Any]], *, store_url: str = "sqlite:///edge.db"
+    folder: Path,
+    accounts: dict[str, dict[str, Any]],
+    *,
+    store_url: str = "sqlite:///edge.db",
+    smtp_ingress: dict[str, Any] | None = None,
+    keep: bool = False,
 ) -> AsyncIterator[Edge]:
-    """`accounts`: channel → account → settings. What is in the store at `store_url` is dropped."""
+    """`accounts`: channel → account → settings. What is in the store at `store_url` is dropped, unless `keep`."""
     database = Database.at(store_url, folder)
     blobs, outbox = Blobs(folder / "blobs"), Outbox(lambda key: partition_for(key, 6))
     intake = FlakyIntake(database, blobs, outbox)
@@ -72,8 +77,11 @@ async def edge(
         clock=SystemClock(),
         metrics=Metrics(),
         public_url="http://shop.example",
-        smtp_ingress=SmtpIngressSettings(bind="127.0.0.1:0", max_bytes=100_000),
+        smtp_ingress=SmtpIngressSettings.model_validate(
+            {"bind": "127.0.0.1:0", "max_bytes": 100_000, **(smtp_ingress or {})}
+        ),
         config_dir=folder,
+        data_dir=folder,
         secret=b"s" * 32,
     )
     parts = {
@@ -90,7 +98,8 @@ async def edge(
     )
     http = HttpServer(app, host="127.0.0.1", port=0)
     async with database:
-        await emptied(database)
+        if not keep:
+            await emptied(database)
         await database.write(lambda conn: policies.activate(conn, "p-test", b"{}", NOW))
         services = [http, *(s for part in parts.values() for s in (*part.outbound, *part.inbound))]
         lifecycle = Lifecycle(services, drain_timeout=10.0)

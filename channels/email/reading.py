@@ -1,0 +1,77 @@
+"""From a mail's bytes to a Contact, for every door: parsed in worker processes that can be killed one by one."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import orjson
+
+from channels.email.parse import unparsed
+from channels.email.settings import EmailSettings
+from runtime.logs import get_logger
+from runtime.workers import WorkerCrashed, WorkerPool, WorkerRaised, WorkerTimeout
+from schemas import limits
+from schemas.interaction import Contact
+
+TARGET = "channels.email.worker:work"
+
+log = get_logger(__name__)
+
+
+class MailReader:
+    """Service. Starts before the doors that use it and stops after them."""
+
+    name = "mail reader"
+
+    def __init__(self, accounts: Mapping[str, EmailSettings], *, size: int = 2) -> None:
+        self._accounts = accounts
+        self._own = sorted({address for settings in accounts.values() for address in settings.addresses})
+        self.workers = WorkerPool(
+            TARGET, size=size, deadline_s=limits.PARSE_TIMEOUT.total_seconds(), name="mail parser"
+        )
+
+    async def start(self) -> None:
+        await self.workers.start()
+
+    async def drain(self) -> None:
+        """Nothing to do: the doors drain first, and each mail has its deadline."""
+
+    async def stop(self) -> None:
+        await self.workers.stop()
+
+    async def read(
+        self,
+        raw: bytes,
+        account: str,
+        received_at: datetime,
+        *,
+        envelope_from: str | None = None,
+        envelope_to: Sequence[str] = (),
+    ) -> Contact:
+        """`envelope_from`: "" for a null return path, None when the door did not see it. A mail that the parser does
+        not survive is a contact for a person. Raises WorkersUnavailable: no mail is parsed in this process, which
+        nobody could stop."""
+        settings = self._accounts[account]
+        job = {
+            "account": account,
+            "received_at": received_at.isoformat(),
+            "envelope_from": envelope_from,
+            "envelope_to": list(envelope_to),
+            "own_addresses": self._own,
+            "authserv_id": settings.authserv_id,
+            "queue": settings.queue,
+        }
+        head = orjson.dumps(job)
+        try:
+            answer = await self.workers.run(len(head).to_bytes(4, "big") + head + raw)
+            return Contact.model_validate_json(answer)
+        except (WorkerTimeout, WorkerCrashed, WorkerRaised) as error:
+            log.warning("a mail could not be parsed", error=str(error), bytes=len(raw))
+            why = "it could not be parsed in time" if isinstance(error, WorkerTimeout) else "the parser failed on it"
+            return unparsed(
+                raw,
+                why,
+                account=account,
+                received_at=received_at,
+                envelope_from=envelope_from,
+                queue=settings.queue,
+            )
