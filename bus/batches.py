@@ -41,6 +41,7 @@ async def pack(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> tuple
     lanes: dict[tuple[str, int], Lane] = {}
     refused: dict[int, Outcome] = {}
     counts: dict[str, int] = {}
+    lane: Lane | None = None
     for number, record in enumerate(records):
         topic, key, value, headers, partition = record
         if len(value) > _SURELY_FITS and (size := _size(record)) > MAX_REQUEST_BYTES:
@@ -50,14 +51,14 @@ async def pack(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> tuple
             if topic not in counts:
                 counts[topic] = len(await producer.partitions_for(topic))
             partition = partition_for(key, counts[topic])
-        lane = lanes.get((topic, partition))
-        if lane is None:
-            lane = lanes[(topic, partition)] = Lane(topic, partition)
-            lane.begin(producer)
-        parts: dict[str, Any] = {"timestamp": None, "key": key.encode(), "value": value, "headers": list(headers)}
-        if lane.append(**parts) is None:  # this batch is full; the first of a batch always fits
-            lane.begin(producer)
-            lane.append(**parts)
+        if lane is None or lane.partition != partition or lane.topic != topic:
+            lane = lanes.get((topic, partition)) or lanes.setdefault((topic, partition), Lane(topic, partition))
+            if not lane.batches:
+                lane.begin(producer)
+        name, fields = key.encode(), list(headers)
+        if lane.append(timestamp=None, key=name, value=value, headers=fields) is None:
+            lane.begin(producer)  # this batch is full; the first of a batch always fits
+            lane.append(timestamp=None, key=name, value=value, headers=fields)
         lane.numbers.append(number)
     return list(lanes.values()), refused
 

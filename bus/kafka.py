@@ -17,7 +17,7 @@ from aiokafka.errors import (
 from bus.batches import Lane, confirm, hand_over, pack
 from bus.bounded import bounded, let_go
 from bus.records import Batch, Failed, Outcome, Outgoing, Place, Record, Refused
-from bus.safety import consumer_options, producer_options, refuse_unsafe
+from bus.safety import Compression, consumer_options, producer_options, refuse_unsafe
 from runtime.logs import get_logger
 from runtime.tasks import TaskOwner
 from schemas.errors import BrokerUnavailable
@@ -34,8 +34,11 @@ log = get_logger(__name__)
 class KafkaSink:
     """Sink on Kafka. A producer that did not answer in time is thrown away; the next write builds a new one."""
 
-    def __init__(self, address: str, *, embedded: bool, send_timeout_s: float = 10.0) -> None:
-        self._options = refuse_unsafe(producer_options(address, embedded=embedded), embedded=embedded)
+    def __init__(
+        self, address: str, *, embedded: bool, send_timeout_s: float = 10.0, compression: Compression = "none"
+    ) -> None:
+        options = producer_options(address, embedded=embedded, compression=compression)
+        self._options = refuse_unsafe(options, embedded=embedded)
         self._send_timeout_s = send_timeout_s
         self._producer: AIOKafkaProducer | None = None
         self._building = asyncio.Lock()

@@ -4,7 +4,7 @@ aiokafka's own defaults lose records: acks=1, auto-commit on, reset to the lates
 that makes the options of every client.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from schemas.errors import ConfigError
 
@@ -13,16 +13,17 @@ MAX_REQUEST_BYTES = 1_048_576
 MAX_BATCH_BYTES = 1_000_000
 """A batch of ours, before compression: below a broker's limit for a batch, which is that for a record."""
 _CLIENT_ID = "switchboard"
+Compression = Literal["none", "snappy", "lz4", "zstd"]
 
 
-def producer_options(address: str, *, embedded: bool) -> dict[str, Any]:
+def producer_options(address: str, *, embedded: bool, compression: Compression = "none") -> dict[str, Any]:
     """Options for AIOKafkaProducer. The embedded broker knows no idempotent producer."""
     return {
         "bootstrap_servers": address,
         "client_id": _CLIENT_ID,
         "acks": "all",
         "enable_idempotence": not embedded,
-        "compression_type": "lz4",
+        "compression_type": "snappy" if embedded else None if compression == "none" else compression,
         "max_request_size": MAX_REQUEST_BYTES,
         # aiokafka's own 16 KiB makes a request of every few records: 70 to 200 µs an event at the broker.
         "max_batch_size": MAX_BATCH_BYTES,

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from bus.safety import Compression
 from schemas.base import Config
 from schemas.durations import Duration, parse_duration
 
@@ -19,6 +20,10 @@ class KafkaSettings(Config):
     replication: int = Field(default=1, ge=1, le=9)
     send_timeout: Duration = parse_duration("10s")
     """How long a confirmation may take before the producer is thrown away and built anew."""
+    compression: Compression = "none"
+    """How records are packed on their way to the broker. `snappy` costs 3 µs a record and leaves a third of it, `zstd`
+    8 µs and a sixth, `lz4` (as its library is called by aiokafka, at its slowest) 17 µs and a quarter: worth it where
+    the network or the broker's disk is dear. The embedded broker, which has memory only, always gets snappy."""
     embedded_memory_warning: int = Field(default=1_000_000_000, ge=50_000_000)
     """Bytes of memory of the embedded broker above which a warning is logged: it never gives memory back."""
     local_heap_mb: int = Field(default=384, ge=128, le=32_768)

@@ -218,7 +218,8 @@ class House:
 
     def _open_sink(self, address: str) -> KafkaSink:
         timeout = self.settings.kafka.send_timeout.total_seconds()
-        return KafkaSink(address, embedded=self.broker.is_embedded, send_timeout_s=timeout)
+        compression = self.settings.kafka.compression
+        return KafkaSink(address, embedded=self.broker.is_embedded, send_timeout_s=timeout, compression=compression)
 
     def _router_child(self) -> ChildProcess:
         child = ChildProcess(

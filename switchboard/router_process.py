@@ -61,7 +61,8 @@ async def run(configuration: Configuration, address: str, *, embedded: bool, gro
     base = make_base(configuration, read_only=True)
     settings = configuration.settings
     triage = Triage(StoreLookup(base.database), base.store.blobs, base.clock)
-    sink = KafkaSink(address, embedded=embedded, send_timeout_s=settings.kafka.send_timeout.total_seconds())
+    timeout, compression = settings.kafka.send_timeout.total_seconds(), settings.kafka.compression
+    sink = KafkaSink(address, embedded=embedded, send_timeout_s=timeout, compression=compression)
     batch_max = settings.router.batch_max
     host: Host
     if settings.router.host == "faust":
