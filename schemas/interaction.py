@@ -39,6 +39,16 @@ class Attachment(Model):
     dataref: str | None = None
 
 
+class EmailBounce(Model):
+    """What a bounce reports of a mail that we sent."""
+
+    kind: Literal["hard", "soft", "delayed"]
+    status: Line | None = None
+    """RFC 3463, such as 5.1.1."""
+    recipients: tuple[Line, ...] = ()
+    about_message_id: Line | None = None
+
+
 class EmailContent(Model):
     channel: Literal["email"] = "email"
     message_id: Line = ""
@@ -51,6 +61,14 @@ class EmailContent(Model):
     to: tuple[Line, ...] = ()
     cc: tuple[Line, ...] = ()
     reply_to: tuple[Line, ...] = ()
+    delivered_to: tuple[Line, ...] = ()
+    new_text: Text | None = None
+    """`text` without quoted history and signature, where that is less."""
+    forwarded_from: Line = ""
+    """The address whose mail was forwarded, as the forwarder's program wrote it: a hint, never proof."""
+    automatic_class: Line = "none"
+    """bounce, delivery_report, auto_reply, list, bulk, receipt, feedback_report, notification, challenge, own."""
+    bounce: EmailBounce | None = None
 
 
 class ChatContent(Model):

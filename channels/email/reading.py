@@ -57,7 +57,10 @@ class MailReader:
             "envelope_from": envelope_from,
             "envelope_to": list(envelope_to),
             "own_addresses": self._own,
-            "authserv_id": settings.authserv_id,
+            "authserv_ids": settings.trusted_authserv_ids,
+            "profile": settings.profile,
+            "own_lists": settings.own_lists,
+            "trusted_forms": settings.trusted_forms,
             "queue": settings.queue,
         }
         head = orjson.dumps(job)

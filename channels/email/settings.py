@@ -128,6 +128,14 @@ class EmailSettings(Config):
     """Without it mail comes by the SMTP or LMTP door only."""
     authserv_id: str | None = None
     """Whose Authentication-Results are believed (RFC 8601): your own mail server's id. None: nobody's."""
+    authserv_ids: tuple[str, ...] = ()
+    """More of them, where several of your servers check the sender."""
+    profile: Literal["microsoft365"] | None = None
+    """Exchange Online writes Authentication-Results without an id: believed in this place only."""
+    own_lists: tuple[EmailStr, ...] = ()
+    """Groups and lists of yours that write as themselves (`Ann via Support`): the customer is whom they name."""
+    trusted_forms: tuple[EmailStr, ...] = ()
+    """Addresses of yours from which a form writes: the customer stands in Reply-To."""
     blocked: tuple[str, ...] = ()
     """Addresses and domains (with all below them) whose mail is refused, or left in its mailbox, and counted."""
 
@@ -144,6 +152,11 @@ class EmailSettings(Config):
     def addresses(self) -> tuple[str, ...]:
         """All of the account's own, in lower case, its main one first."""
         return tuple(dict.fromkeys(each.lower() for each in (self.address, *self.aliases)))
+
+    @property
+    def trusted_authserv_ids(self) -> tuple[str, ...]:
+        """All whose Authentication-Results are believed."""
+        return tuple(dict.fromkeys((*((self.authserv_id,) if self.authserv_id else ()), *self.authserv_ids)))
 
     def blocks(self, sender: str) -> bool:
         """Whether nothing is taken from this address."""

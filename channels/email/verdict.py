@@ -5,50 +5,137 @@ what is not well formed counts for nothing, and each method is believed about it
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from schemas.interaction import Verdict
 
 MAX_CHARS = 8192
+Profile = Literal["microsoft365"]
 _RESULT = re.compile(r"\s*(dmarc|spf|dkim)\s*=\s*([a-z]+)(?=\s|$)(.*)", re.IGNORECASE | re.DOTALL)
 _PROPERTY = re.compile(r"(?<!\S)([a-z]+\.[a-z_-]+)\s*=\s*(\S+)", re.IGNORECASE)
 _DOMAIN = re.compile(r"[a-z0-9.-]+")
+_BY = re.compile(r"(?:^|\s)by\s+([a-z0-9.:_-]+)", re.IGNORECASE)
+_FROM = re.compile(r"\s*from\s+([a-z0-9.:_-]+)", re.IGNORECASE)
 _ABOUT = {"dmarc": "header.from", "spf": "smtp.mailfrom", "dkim": "header.d"}
 _QUOTED = "\x00"
 """Stands for a quoted string, whose words are never read."""
+_MICROSOFT = (".outlook.com", ".outlook.de", ".office365.us", ".outlook.cn")
+
+_Result = tuple[str, str, str | None]
+"""(method, result, the domain that it is about)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """What the trusted server found, and what follows from it."""
+
+    verdict: Verdict = "unknown"
+    authserv_id: str | None = None
+    spf: str | None = None
+    dkim: str | None = None
+    dmarc: str | None = None
+    aligned: bool = False
 
 
 def verdict(headers: Iterable[tuple[str, str]], sender: str, authserv_id: str | None) -> Verdict:
+    """The verdict alone, for one authserv-id."""
+    return authenticated(headers, sender, (authserv_id,) if authserv_id else ()).verdict
+
+
+def authenticated(
+    headers: Iterable[tuple[str, str]],
+    sender: str,
+    authserv_ids: Sequence[str],
+    *,
+    profile: str | None = None,
+    own_domains: Iterable[str] = (),
+) -> Auth:
     """verified: DMARC passed, or SPF or DKIM passed for the sender's own domain. failed: DMARC failed.
 
-    `headers` as they stand in the mail: decoding encoded words would let a return path write results. Only fields of
-    `authserv_id` count, and only those above the first Received field: below it anybody may have written them.
+    `headers` as they stand in the mail: decoding encoded words would let a return path write results. Fields of the
+    `authserv_ids` count that stand above the first Received field whose `by` is not ours: below it anybody may have
+    written them. Where some stand above the field with which the mail came to us, those below it do not count.
+    `profile` microsoft365 takes Exchange Online's form without an id, in the same place.
     """
-    if not authserv_id or "@" not in sender:
-        return "unknown"
+    if not (authserv_ids or profile) or "@" not in sender:
+        return Auth()
+    ids = {each.lower() for each in authserv_ids}
+    found = _believed(headers, ids, profile, _hosts(ids, own_domains, profile))
     domain = sender.rpartition("@")[2].lower()
-    aligned = False
+    said: dict[str, str] = {}
+    aligned, dmarc_passed, failed = False, False, False
+    for method, result, about in (each for _, results in found for each in results):
+        mine = about is not None and _aligned(domain, about, exact=method == "dmarc")
+        if method not in said or (result == "pass" and mine):
+            said[method] = result
+        failed = failed or (method == "dmarc" and result == "fail" and about in (domain, None))
+        if result == "pass" and mine:
+            aligned = True
+            dmarc_passed = dmarc_passed or method == "dmarc"
+    verdict_: Verdict = "failed" if failed else "verified" if aligned else "unknown"
+    identity = next((each for each, _ in found if each), None)
+    return Auth(verdict_, identity, said.get("spf"), said.get("dkim"), said.get("dmarc"), aligned and not failed)
+
+
+def _believed(
+    headers: Iterable[tuple[str, str]], ids: set[str], profile: str | None, ours: tuple[str, ...]
+) -> list[tuple[str, list[_Result]]]:
+    above: list[tuple[str, list[_Result]]] = []
+    below: list[tuple[str, list[_Result]]] = []
+    crossed = False
     for name, value in headers:
-        if name.lower() == "received":
-            break
-        if name.lower() != "authentication-results":
-            continue
-        for method, result, about in _results(value, authserv_id):
-            if method == "dmarc" and result == "fail":
-                return "failed"
-            if result == "pass" and about == domain:
-                if method == "dmarc":
-                    return "verified"
-                aligned = True
-    return "verified" if aligned else "unknown"
+        lower = name.lower()
+        if lower == "received":
+            bare = _bare(value[:MAX_CHARS])
+            by = _BY.search(bare)
+            if by is not None and not _is_ours(by[1], ours):
+                break
+            if by is None:
+                break
+            origin = _FROM.match(bare)
+            crossed = crossed or (origin is not None and not _is_ours(origin[1], ours))
+        elif lower == "authentication-results":
+            identity, results = _results(value, ids, profile)
+            if results:
+                (below if crossed else above).append((identity, results))
+    return above or below
 
 
-def _results(value: str, authserv_id: str) -> list[tuple[str, str, str | None]]:
-    """(method, result, the domain that it is about) of one field; nothing of a field that is not well formed."""
+def _hosts(ids: set[str], own_domains: Iterable[str], profile: str | None) -> tuple[str, ...]:
+    """Domains whose hosts are ours: the servers that are believed, their neighbours, our own mail domains."""
+    names = set(own_domains)
+    for each in ids:
+        names.add(each)
+        parent = each.partition(".")[2]
+        if "." in parent:
+            names.add(parent)
+    ours = [f".{name.lower().strip('.')}" for name in names if name]
+    return (*ours, *(_MICROSOFT if profile == "microsoft365" else ()))
+
+
+def _is_ours(host: str, ours: tuple[str, ...]) -> bool:
+    # Google's inner hops name an address, not a host.
+    return f".{host.lower().rstrip('.')}".endswith(ours) or host.lower().startswith(
+        ("2002:a", "localhost", "127.0.0.1")
+    )
+
+
+def _aligned(domain: str, about: str, *, exact: bool) -> bool:
+    """The domain itself or, but for DMARC's own word, one above it: example.org signs for mail.example.org."""
+    return domain == about or (not exact and "." in about and domain.endswith(f".{about}"))
+
+
+def _results(value: str, ids: set[str], profile: str | None) -> tuple[str, list[_Result]]:
+    """The believed server's id and results of one field; nothing of a field that is not well formed."""
     identity, *parts = _bare(value).split(";")
-    if [word.lower() for word in identity.split()[:1]] != [authserv_id.lower()]:
-        return []
-    found = []
+    named = [word.lower() for word in identity.split()[:1]]
+    if profile == "microsoft365" and _RESULT.fullmatch(identity):
+        named, parts = [""], [identity, *parts]
+    elif not named or named[0] not in ids:
+        return "", []
+    found: list[_Result] = []
     for part in parts:
         match = _RESULT.fullmatch(part)
         if match is None:
@@ -56,7 +143,7 @@ def _results(value: str, authserv_id: str) -> list[tuple[str, str, str | None]]:
         method = match[1].lower()
         about = [said for name, said in _PROPERTY.findall(match[3]) if name.lower() == _ABOUT[method]]
         found.append((method, match[2].lower(), _domain(about[0]) if len(about) == 1 else None))
-    return found if [method for method, _, _ in found].count("dmarc") <= 1 else []
+    return (named[0], found) if [method for method, _, _ in found].count("dmarc") <= 1 else ("", [])
 
 
 def _domain(said: str) -> str | None:
@@ -68,6 +155,8 @@ def _bare(value: str) -> str:
     """The field without its comments and the words of its quoted strings; "" if either is not closed."""
     if len(value) > MAX_CHARS:
         return ""
+    if not any(char in value for char in '("\\'):
+        return value
     kept: list[str] = []
     depth, quoted, escaped = 0, False, False
     for char in value:

@@ -19,6 +19,10 @@ def refusal(policy: Policy, interaction: Interaction, template: str) -> str:
         return f"a {interaction.channel} contact cannot be answered in writing"
     if interaction.automatic:
         return f"automatic mail is never answered by machine: {interaction.automatic}"
+    if "suppressed" in interaction.flags:
+        return "the mail says that no machine shall answer it"
+    if "encrypted" in interaction.flags:
+        return "nobody but a person can read an encrypted mail"
     if "unparsed" in interaction.flags:
         return "the mail could not be read by machine"
     if interaction.archived:

@@ -6,6 +6,7 @@ import typer
 
 from switchboard.cli.app import configuration, quiet_logs
 from switchboard.cli.output import Json, show
+from switchboard.cli.parse_mail import parse
 
 group = typer.Typer(help="The ways by which customers write.", no_args_is_help=True)
 
@@ -20,3 +21,6 @@ def list_(json: Json = False) -> None:
         for account, settings in accounts.items()
     ]
     show(rows, title="Channels", columns=["channel", "account", "queue"], json=json, empty="No accounts.")
+
+
+group.command("parse")(parse)

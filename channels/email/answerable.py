@@ -1,0 +1,62 @@
+"""May a machine answer this mail? Every check that says no is named. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from channels.email.automatic import is_daemon, is_no_reply
+from channels.email.mail import Mail
+
+MAX_AGE = timedelta(hours=24)
+CHECKS = (
+    "automatic", "suppressed", "null_return_path", "no_reply_address", "own_address", "not_addressed_to_us",
+    "unknown_sender", "auth_failed", "encrypted", "too_old", "unparsed",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Answerable:
+    to: str | None
+    """Whom an answer would go to: the sender, never an unproven Reply-To."""
+    because: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.because
+
+
+def answerable(
+    mail: Mail,
+    *,
+    assume_verified: bool = False,
+    account: bool = False,
+    arrived: datetime | None = None,
+    now: datetime | None = None,
+) -> Answerable:
+    """`account`: whether the mail is looked at for a configured account, whose addresses and clock then count."""
+    address = mail.people.sender[1] if mail.people.sender else ""
+    own = {each.lower() for each in mail.known.own_addresses}
+    no_reply = not address or is_no_reply(address) or is_daemon(address)
+    verdict = mail.auth.verdict
+    failing = {
+        "automatic": mail.automatic.kind != "none",
+        "suppressed": mail.automatic.suppressed,
+        "null_return_path": mail.people.envelope_from == "",
+        "no_reply_address": no_reply,
+        "own_address": address in own,
+        "not_addressed_to_us": account and not addressed_to(mail, own),
+        "unknown_sender": verdict == "unknown" and not assume_verified,
+        "auth_failed": verdict == "failed" and not assume_verified,
+        "encrypted": mail.content.crypto == "encrypted",
+        "too_old": bool(account and arrived and now and now - arrived > MAX_AGE),
+        "unparsed": False,
+    }
+    return Answerable(None if no_reply else address, tuple(name for name in CHECKS if failing[name]))
+
+
+def addressed_to(mail: Mail, own: set[str]) -> bool:
+    """Whether one of our addresses is a recipient, with or without a `+detail`."""
+    people = mail.people
+    lists = {each.lower() for each in mail.known.own_lists}
+    named = {*(a for _, a in people.to), *(a for _, a in people.cc), *people.delivered_to, *mail.known.envelope_to}
+    plain = {f"{each.partition('@')[0].partition('+')[0]}@{each.partition('@')[2]}" for each in named}
+    return bool((own | lists) & (named | plain))

@@ -1,0 +1,226 @@
+"""Which conversation a mail belongs to: the rules, without a store. Pure.
+
+A signed token or a known Message-ID joins a conversation only if the sender takes part in it. Otherwise the key is
+computed from the root of the references and the sender, so that a stranger gets a conversation of their own. A
+subject proves nothing, a reference in it neither.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+from uuid import UUID
+
+from schemas import ids
+
+How = Literal["token", "message_id", "references", "new"]
+ALIAS_FIELDS = (
+    "X-Microsoft-Original-Message-ID", "X-Google-Original-Message-ID", "X-MS-Exchange-Original-Message-ID",
+    "X-Original-Message-ID", "Original-Message-ID", "X-Gm-Original-Message-ID", "Resent-Message-ID",
+)  # fmt: skip
+"""Where a relay that writes a Message-ID of its own keeps the one that it found."""
+
+_TOKEN = re.compile(r"\+([a-z2-7]{26})-([0-9a-f]{20})(?=@|$)")
+_TOKEN_ID = re.compile(r"sb\.([a-z2-7]{26})\.([0-9a-f]{20})\.[^@\s]{1,64}@")
+_JIRA = re.compile(r"(?i)^JIRA\.(\d{1,20})\.(\d{1,20})\b")
+_SES = re.compile(r"(?i)^([0-9a-f]{16}-[0-9a-f-]{36,60})@(?:[a-z0-9-]+\.)?amazonses\.com$")
+_REFERENCE = re.compile(r"[\[#(]\s*([A-Z]{2,5}-\d{1,10})\s*[\])]?")
+_INDEX_BYTES = 22
+
+
+def stable(message_id: str) -> str:
+    """The part of an id by which two mentions of one mail are the same: Jira's changes its tail with each mail of an
+    issue, Amazon's region stands in one mention and not in the other, some relays change the case."""
+    if found := _JIRA.match(message_id):
+        return f"jira.{found[1]}.{found[2]}"
+    if found := _SES.match(message_id):
+        return f"{found[1].lower()}@amazonses.com"
+    return message_id.strip("<> ").lower()
+
+
+def index_root(thread_index: str) -> str:
+    """Outlook's Thread-Index: its first 22 bytes are the conversation's, whatever became of the Message-IDs; ""."""
+    try:
+        raw = base64.b64decode("".join(thread_index.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return ""
+    return f"thread-index:{raw[:_INDEX_BYTES].hex()}" if len(raw) >= _INDEX_BYTES else ""
+
+
+class Tokens:
+    """Signed reply tokens: `help+<conversation>-<tag>@…` in an address, `sb.<conversation>.<tag>.…@` in an id.
+
+    The tag binds the conversation to the recipient, so a token that is passed on is worth nothing to others.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._key = hmac.new(secret, b"switchboard:reply-token", hashlib.sha256).digest()
+
+    def detail(self, conversation_id: str, recipient: str) -> str:
+        """What goes behind the `+` of our address. Raises ValueError for an id that is no UUID."""
+        short = base64.b32encode(UUID(conversation_id).bytes).decode().rstrip("=").lower()
+        return f"{short}-{self._tag(short, recipient)}"
+
+    def id_prefix(self, conversation_id: str, recipient: str) -> str:
+        """How a Message-ID of ours begins, dot included."""
+        return f"sb.{self.detail(conversation_id, recipient).replace('-', '.')}."
+
+    def read(self, addresses: Iterable[str], message_ids: Iterable[str], sender: str) -> tuple[str | None, bool]:
+        """(the conversation that a good token names, whether a bad one was seen). Compares in constant time."""
+        bad = False
+        found = [match for each in addresses if (match := _TOKEN.search(each.lower()))]
+        found += [match for each in message_ids if (match := _TOKEN_ID.match(each.lower()))]
+        for match in found:
+            if hmac.compare_digest(match[2], self._tag(match[1], sender)):
+                try:
+                    return str(UUID(bytes=base64.b32decode(match[1].upper() + "======"))), bad
+                except (ValueError, binascii.Error):
+                    pass
+            bad = True
+        return None, bad
+
+    def _tag(self, short: str, recipient: str) -> str:
+        return hmac.new(self._key, f"{short}:{recipient.lower()}".encode(), hashlib.sha256).hexdigest()[:20]
+
+
+def has_token(addresses: Iterable[str], message_ids: Iterable[str]) -> bool:
+    """Whether something looks like a token, good or not."""
+    return any(_TOKEN.search(each.lower()) for each in addresses) or any(
+        _TOKEN_ID.match(each.lower()) for each in message_ids
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What threading looks at. Ids without brackets; addresses normalised."""
+
+    message_id: str
+    sender: str
+    verified: bool = False
+    failed: bool = False
+    in_reply_to: Sequence[str] = ()
+    references: Sequence[str] = ()
+    recipients: Sequence[str] = ()
+    """To and the addresses that it was delivered to."""
+    cc: Sequence[str] = ()
+    aliases: Sequence[str] = ()
+    """Other ids of this mail: what `ALIAS_FIELDS` hold."""
+    thread_index: str = ""
+    subject: str = ""
+    ours: bool = False
+    """One of our own mails: its recipients take part from then on."""
+    about: str | None = None
+    """For a bounce: the mail that came back, and whose it was."""
+    about_recipients: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    key: str
+    how: How
+    joined: str | None
+    """The file of the mail that this one joins."""
+    refused: tuple[str, ...] = ()
+
+
+@dataclass
+class _Conversation:
+    first: str
+    participants: set[str] = field(default_factory=set)
+    mentioned: set[str] = field(default_factory=set)
+
+
+class Threads:
+    """Conversations over mails that come one after another, in memory."""
+
+    def __init__(self, account: str, tokens: Tokens | None = None) -> None:
+        self._account = account
+        self._tokens = tokens
+        self._known: dict[str, tuple[str, str]] = {}
+        """stable id → (conversation, file)"""
+        self._conversations: dict[str, _Conversation] = {}
+
+    def place(self, letter: Letter, file: str) -> Placed:
+        """Where the letter belongs; it is known from then on."""
+        refused: list[str] = []
+        key, how, joined = self._join(letter, refused)
+        if key is None:
+            key = ids.conversation_id(self._account, self._root(letter), letter.sender)
+            if key in self._conversations:
+                how, joined = "references", self._conversations[key].first
+            else:
+                how, joined = "new", None
+        conversation = self._conversations.setdefault(key, _Conversation(file))
+        self._enter(conversation, letter)
+        for each in (letter.message_id, *letter.aliases, index_root(letter.thread_index)):
+            if each:
+                self._known.setdefault(stable(each), (key, file))
+        return Placed(key, how, joined, tuple(dict.fromkeys(refused)))
+
+    def _join(self, letter: Letter, refused: list[str]) -> tuple[str | None, How, str | None]:
+        by_token = self._by_token(letter, refused)
+        if by_token is not None:
+            return by_token, "token", self._conversations[by_token].first
+        candidates = [*letter.in_reply_to, *reversed(letter.references)]
+        if letter.about:
+            candidates.insert(0, letter.about)
+        if index := index_root(letter.thread_index):
+            candidates.append(index)
+        for each in dict.fromkeys(map(stable, candidates)):
+            if each not in self._known:
+                continue
+            key, file = self._known[each]
+            if why := self._why_not(key, letter, about=bool(letter.about) and each == stable(letter.about or "")):
+                refused.append(f"message_id: {why}")
+            else:
+                return key, "message_id", file
+        if found := _REFERENCE.search(letter.subject):
+            refused.append(f"subject: {found[1]} is not signed")
+        return None, "new", None
+
+    def _by_token(self, letter: Letter, refused: list[str]) -> str | None:
+        mentions = (*letter.in_reply_to, *letter.references)
+        if self._tokens is None:
+            if has_token(letter.recipients, mentions):
+                refused.append("token: there is no key to check it")
+            return None
+        key, bad = self._tokens.read((*letter.recipients, *letter.cc), mentions, letter.sender)
+        if bad:
+            refused.append("token: not ours, or not this sender's")
+        if key is None or key not in self._conversations:
+            return None
+        if why := self._why_not(key, letter, about=False):
+            refused.append(f"token: {why}")
+            return None
+        return key
+
+    def _why_not(self, key: str, letter: Letter, *, about: bool) -> str:
+        """ "" when the letter may join."""
+        conversation = self._conversations[key]
+        if letter.ours:
+            return ""
+        if about and set(letter.about_recipients) & conversation.participants:
+            return ""
+        if letter.failed:
+            return "the sender is not who they say"
+        if letter.sender and letter.sender in conversation.participants:
+            return ""
+        if letter.sender in conversation.mentioned:
+            return "" if letter.verified else "the sender was in copy and is not verified"
+        return "the sender takes no part in it"
+
+    def _enter(self, conversation: _Conversation, letter: Letter) -> None:
+        if letter.ours:
+            conversation.participants |= set(letter.recipients)
+        elif letter.about is None and letter.sender and letter.sender not in conversation.mentioned:
+            conversation.participants.add(letter.sender)
+        conversation.mentioned |= set(letter.cc) - conversation.participants
+
+    @staticmethod
+    def _root(letter: Letter) -> str:
+        refs = letter.references or letter.in_reply_to
+        return stable(refs[0]) if refs else stable(letter.message_id)

@@ -1,0 +1,191 @@
+"""`channels parse`: the production parser, its worker and its limits on mails in files. Nothing else is needed."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.markup import escape
+
+from channels.email.mailfiles import MailFile, mails
+from channels.email.report import unparsed, unreadable
+from channels.email.settings import EmailSettings
+from channels.email.threading import Letter, Threads
+from channels.email.worker import packed
+from runtime.workers import WorkerCrashed, WorkerPool, WorkerRaised, WorkerTimeout
+from schemas import limits
+from schemas.errors import ConfigError
+from switchboard.cli.app import configuration, options, quiet_logs
+from switchboard.cli.output import Json, out
+
+TARGET = "channels.email.worker:report"
+AHEAD = 4
+"""How many mails are in the workers at once; lines are printed in the order of the files."""
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    known: dict[str, Any]
+    account: str | None
+    assume_verified: bool
+    thread: bool
+
+
+def parse(
+    channel: Annotated[str, typer.Argument(help="email: the one channel that has files to parse.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Mails, folders, Maildirs, mboxes.")],
+    json: Json = False,
+    config: Annotated[Path | None, typer.Option("--config", help="A configuration, for --account.")] = None,
+    account: Annotated[str | None, typer.Option("--account", help="Parse as for this email account.")] = None,
+    own: Annotated[list[str] | None, typer.Option("--own", metavar="ADDR", help="An address of ours.")] = None,
+    authserv_id: Annotated[
+        list[str] | None, typer.Option("--authserv-id", metavar="ID", help="Whose Authentication-Results count.")
+    ] = None,
+    assume_verified: Annotated[bool, typer.Option("--assume-verified", help="Skip the two sender checks.")] = False,
+    thread: Annotated[bool, typer.Option("--thread", help="Also say which conversation each mail belongs to.")] = False,
+) -> None:
+    """Say what the parser makes of mails: one object a line with --json. Ends with 1 if a path could not be read."""
+    quiet_logs()
+    if channel != "email":
+        raise ConfigError(
+            [f"{channel}: only email can be parsed from files"], hint="switchboard channels parse email PATH…"
+        )
+    if config is not None:
+        options.config = config
+    settings = _account(account, configured=config is not None)
+    known = _known(settings, own or [], authserv_id or [])
+    how = _How(known, account if settings else None, assume_verified, thread)
+    raise typer.Exit(asyncio.run(_run(paths, how, json=json)))
+
+
+def _account(account: str | None, *, configured: bool) -> EmailSettings | None:
+    if account is None and not configured:
+        return None
+    accounts = configuration().channels.get("email", {})
+    if account is None:
+        if len(accounts) != 1:
+            raise ConfigError([f"there are {len(accounts)} email accounts"], hint=f"--account {'|'.join(accounts)}")
+        return _email(next(iter(accounts.values())))
+    if account not in accounts:
+        raise ConfigError(
+            [f"{account}: there is no such email account"], hint=f"known: {', '.join(accounts) or 'none'}"
+        )
+    return _email(accounts[account])
+
+
+def _email(settings: Any) -> EmailSettings:
+    assert isinstance(settings, EmailSettings)
+    return settings
+
+
+def _known(settings: EmailSettings | None, own: list[str], authserv_ids: list[str]) -> dict[str, Any]:
+    known: dict[str, Any] = {"own_addresses": [each.lower() for each in own], "authserv_ids": authserv_ids}
+    if settings is not None:
+        known["own_addresses"] += settings.addresses
+        known["authserv_ids"] = [*authserv_ids, *settings.trusted_authserv_ids]
+        known["profile"] = settings.profile
+        known["own_lists"] = list(settings.own_lists)
+        known["trusted_forms"] = list(settings.trusted_forms)
+    return known
+
+
+async def _run(paths: list[Path], how: _How, *, json: bool) -> int:
+    pool = WorkerPool(TARGET, size=2, deadline_s=limits.PARSE_TIMEOUT.total_seconds(), name="mail parser")
+    await pool.start()
+    threads = Threads(how.account or "files") if how.thread else None
+    failed = False
+    try:
+        async for line in _lines(pool, paths, how):
+            failed = failed or line["outcome"] == "unreadable"
+            _threaded(line, threads)
+            _print(line, json=json)
+    finally:
+        await pool.stop()
+    return 1 if failed else 0
+
+
+async def _lines(pool: WorkerPool, paths: list[Path], how: _How) -> AsyncIterator[dict[str, Any]]:
+    """In the order of the files, though several are in work."""
+    running: list[asyncio.Task[dict[str, Any]]] = []
+    for found in _all(paths):
+        running.append(asyncio.create_task(_line(pool, found, how), name=f"parse {found.file}"))
+        if len(running) >= AHEAD:
+            yield await running.pop(0)
+    for task in running:
+        yield await task
+
+
+def _all(paths: Iterable[Path]) -> Iterator[MailFile]:
+    for path in paths:
+        yield from mails(path)
+
+
+async def _line(pool: WorkerPool, found: MailFile, how: _How) -> dict[str, Any]:
+    if found.error is not None:
+        return unreadable(found.file, found.error)
+    file = found.file.encode("utf-8", "replace").decode()
+    job: dict[str, object] = {
+        "file": file,
+        "index": found.index,
+        "known": how.known,
+        "account": how.account is not None,
+        "assume_verified": how.assume_verified,
+        "now": datetime.now(UTC).isoformat(),
+        "thread": how.thread,
+    }
+    try:
+        made: dict[str, Any] = orjson.loads(await pool.run(packed(job, found.raw)))
+    except WorkerTimeout:
+        return unparsed(found.raw, "timeout", file=file, index=found.index)
+    except (WorkerCrashed, WorkerRaised) as error:
+        return unparsed(found.raw, str(error), file=file, index=found.index)
+    return made
+
+
+def _threaded(line: dict[str, Any], threads: Threads | None) -> None:
+    letter = line.pop("letter", None)
+    if threads is None:
+        return
+    if letter is None:
+        line["conversation"] = None
+        if line["outcome"] == "unreadable":
+            return
+        letter = {"message_id": line["message_id"], "sender": ""}
+    placed = threads.place(Letter(**letter), line["file"])
+    line["conversation"] = {
+        "key": placed.key,
+        "how": placed.how,
+        "joined": placed.joined,
+        "refused": list(placed.refused),
+    }
+
+
+def _print(line: dict[str, Any], *, json: bool) -> None:
+    if json:
+        sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
+        sys.stdout.buffer.flush()
+        return
+    console = out()
+    sender = line["sender"] or {"name": "", "address": "?"}
+    console.print(
+        f"[bold]{escape(line['file'])}[/] #{line['index']} [dim]{line['outcome']} {line['ms']} ms[/]", highlight=False
+    )
+    rows = {
+        "reason": line["reason"],
+        "from": f"{sender['name']} <{sender['address']}> ({line['auth']['verdict']})",
+        "subject": line["subject"],
+        "automatic": f"{line['automatic']['class']} {', '.join(line['automatic']['signals'])}",
+        "answer": "yes" if line["may_auto_answer"]["ok"] else f"no: {', '.join(line['may_auto_answer']['because'])}",
+        "files": ", ".join(f"{each['name']} ({each['type']}, {each['size']})" for each in line["attachments"]),
+        "defects": ", ".join(line["defects"]),
+        "thread": " ".join(map(str, line["conversation"].values())) if line.get("conversation") else None,
+        "new text": line["new_text"],
+    }
+    for name, value in rows.items():
+        if value:
+            console.print(f"  {name:<9} {value}", markup=False, highlight=False)
