@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from channels.email.ingress import SmtpIngress
+from channels.email.mailboxes.service import Mailboxes
 from channels.email.reading import MailReader
 from channels.email.sender import EmailSender
 from channels.email.settings import EmailSettings
@@ -17,7 +18,7 @@ def _build(context: Context, accounts: Mapping[str, Any]) -> Parts:
     presence = Presence(context.store, context.clock)
     reader = MailReader(accounts)
     return Parts(
-        inbound=[reader, SmtpIngress(context, accounts, reader)],
+        inbound=[reader, SmtpIngress(context, accounts, reader), Mailboxes(context, accounts, reader)],
         outbound=[presence, EmailSender(context, accounts, presence)],
     )
 

@@ -25,7 +25,7 @@ def refusal(policy: Policy, interaction: Interaction, template: str) -> str:
         return "nobody but a person can read an encrypted mail"
     if "unparsed" in interaction.flags:
         return "the mail could not be read by machine"
-    if interaction.archived:
+    if interaction.archived or "backfill" in interaction.flags:
         return "back-fill is never answered"
     if interaction.accepted_at - interaction.received_at > policy.source.auto_answer.max_age:
         return "older than auto_answer.max_age when it was accepted"

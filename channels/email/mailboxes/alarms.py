@@ -1,0 +1,52 @@
+"""Says that a mailbox needs a person: an event on the notifications topic, once per trouble and once when it ends."""
+
+from typing import Any
+
+from channels.port import Context
+from runtime.logs import get_logger
+from schemas.errors import TemporaryError
+from schemas.notification import Notification
+
+log = get_logger(__name__)
+
+SIGN_IN_REFUSED = "mailbox.sign_in_refused"
+UNREACHABLE = "mailbox.unreachable"
+AFTER_REFUSED = "mailbox.after_refused"
+RECOVERED = "mailbox.recovered"
+
+
+class Alarm:
+    """Of one mailbox."""
+
+    def __init__(self, context: Context, mailbox: str) -> None:
+        self._context = context
+        self._mailbox = mailbox
+        self._raised: set[str] = set()
+
+    async def sound(self, kind: str, subject: str, **data: Any) -> None:
+        """Once until `clear`. Never raises: an alarm that cannot be written is logged, and tried again next time."""
+        log.error("a mailbox needs a person", mailbox=self._mailbox, alarm=kind, why=subject)
+        if kind not in self._raised and await self._put(kind, subject, data):
+            self._raised.add(kind)
+
+    async def clear(self) -> None:
+        if self._raised and await self._put(RECOVERED, "the mailbox is read again", {"after": sorted(self._raised)}):
+            self._raised.clear()
+
+    async def _put(self, kind: str, subject: str, data: dict[str, Any]) -> bool:
+        now = self._context.clock.now()
+        event = Notification(
+            id=f"{self._mailbox}:{kind}:{now:%Y%m%dT%H%M%S}",
+            conversation_id=self._mailbox,
+            kind=kind,
+            subject=subject,
+            data={"mailbox": self._mailbox, **data},
+            at=now,
+        )
+        store = self._context.store
+        try:
+            await store.database.write(lambda conn: store.outbox.put(conn, event))
+        except TemporaryError as error:
+            log.warning("an alarm could not be written", mailbox=self._mailbox, error=str(error))
+            return False
+        return True
