@@ -113,7 +113,7 @@ def decode(data: bytes, declared: str | None, hint: str | None = None, notes: "s
         notes.add("wrong_charset" if declared else "undeclared_8bit")
     if charset == "utf-8" or declared is None:
         mended = data.decode("utf-8", "replace")
-        if mended.count("\ufffd") * 4 < len(_MULTIBYTE.findall(data)):  # UTF-8, cut or damaged in places
+        if mended.count("\ufffd") <= len(_MULTIBYTE.findall(data)):  # UTF-8, cut or damaged in places
             return mended
     return _guessed(data, known(hint))
 

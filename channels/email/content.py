@@ -142,7 +142,7 @@ class _Walk:
             name = (clean_line(header(subject)) or "message") + ".eml"
         self._found.files.append(
             file_of(
-                name[: limits.NAME_CHARS],
+                shortened(name),
                 part.kind if part.declared or part.kind != "text/plain" else "",
                 data,
                 declared=part.declared,
@@ -167,6 +167,14 @@ class _Walk:
             if block.plain or block.html:
                 self._found.blocks.append(block)
         return True
+
+
+def shortened(name: str) -> str:
+    """Within the limit, with its extension."""
+    stem, dot, extension = name.rpartition(".")
+    if len(name) <= limits.NAME_CHARS or not dot or len(extension) > 15:
+        return name[: limits.NAME_CHARS]
+    return f"{stem[: limits.NAME_CHARS - len(extension) - 1]}.{extension}"
 
 
 def is_body(part: Part) -> bool:

@@ -16,6 +16,8 @@ _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 _ZONE = re.compile(r"(?i)\b(?:GMT|UTC)\s*([+-]\d{1,2}):?(\d\d)?")
 _ID = re.compile(r"<([^<>]{1,990})>")
 MAX_FIELD = 100_000
+_Word = tuple[str, str, str]
+"""(charset, b or q, what stands between the marks)"""
 
 
 def header(value: str, hint: str | None = None, defects: set[str] | None = None) -> str:
@@ -29,14 +31,14 @@ def header(value: str, hint: str | None = None, defects: set[str] | None = None)
     if end < 0 or "=?" not in value:
         return _open_word(value, defects)
     out: list[str] = []
-    pending: list[tuple[str, bytes]] = []
+    pending: list[_Word] = []
     at = 0
     for match in _WORD.finditer(value, 0, end + 2):
         between = value[at : match.start()]
         if between.strip() or not pending:
             out += _flush(pending, defects)
             out.append(between)
-        pending.append((match[1].lower(), _word(match[2], match[3], defects)))
+        pending.append((match[1].lower(), match[2].lower(), match[3]))
         at = match.end()
     out += _flush(pending, defects)
     out.append(_open_word(value[at:], defects))
@@ -56,15 +58,22 @@ def _open_word(value: str, defects: set[str] | None) -> str:
     return value[:start] + decode(_word(match[2], match[3], defects), match[1] or None).rstrip("\ufffd")
 
 
-def _flush(pending: list[tuple[str, bytes]], defects: set[str] | None) -> list[str]:
-    """Neighbours of one charset are one run of bytes: mailers cut characters in two."""
+def _flush(pending: list[_Word], defects: set[str] | None) -> list[str]:
+    """Neighbours of one charset are one run of bytes: mailers cut characters in two, and base64 too."""
     out: list[str] = []
-    while pending:
-        charset = pending[0][0]
+    at = 0
+    while at < len(pending):
+        charset = pending[at][0]
         run = bytearray()
-        while pending and pending[0][0] == charset:
-            run += pending.pop(0)[1]
+        while at < len(pending) and pending[at][0] == charset:
+            _, kind, text = pending[at]
+            at += 1
+            while kind == "b" and len(text) % 4 and at < len(pending) and pending[at][:2] == (charset, "b"):
+                text += pending[at][2]
+                at += 1
+            run += _word(kind, text, defects)
         out.append(decode(bytes(run), charset or None, None, defects))
+    pending.clear()
     return out
 
 
@@ -156,7 +165,7 @@ def _mailbox(entry: str) -> tuple[str, str, bool]:
     opened = entry.rfind("<", 0, close if close >= 0 else len(entry))
     if opened >= 0:
         inner = entry[opened + 1 : close if close > opened else len(entry)]
-        name = entry[:opened].strip()
+        name = entry[:opened].rstrip("< ").strip()
         name = name or _comment(entry[close + 1 :] if close >= 0 else "")
         return name, inner.rpartition(":")[2] if inner.startswith("@") else inner, True
     comment = _comment(entry)

@@ -190,20 +190,27 @@ def _words(element: _Element) -> str:
 
 def _onwards(element: _Element) -> list[_Element]:
     """The element and all that follows it in the document."""
-    found: list[_Element] = [element]
+    found: list[_Element] = [element, *_freed(element)]
     current = element
     while current is not None and current.tag not in ("body", "html"):
-        sibling = current.getnext()
-        if current.tail and current.tail.strip():
-            span = lxml.html.Element("span")
-            span.text, current.tail = current.tail, None
-            current.addnext(span)
-        sibling = current.getnext()
-        while sibling is not None:
-            found.append(sibling)
-            sibling = sibling.getnext()
+        following = list(current.itersiblings())
+        if current is not element:
+            found += _freed(current)
+        for sibling in following:
+            if sibling not in found:
+                found += [sibling, *_freed(sibling)]
         current = current.getparent()
     return found
+
+
+def _freed(element: _Element) -> list[_Element]:
+    """The text behind an element, put into an element of its own."""
+    if not (element.tail or "").strip():
+        return []
+    span = lxml.html.Element("span")
+    span.text, element.tail = element.tail, None
+    element.addnext(span)
+    return [span]
 
 
 def _take(elements: list[_Element], *, render: bool) -> str:

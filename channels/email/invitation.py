@@ -65,7 +65,11 @@ def _by_lines(text: str, method: str) -> Invitation:
             found = datetime.strptime(values.get("DTSTART", ""), pattern)  # noqa: DTZ007 - the zone is in the pattern
         except ValueError:
             continue
-        start = found.date().isoformat() if pattern == "%Y%m%d" else found.isoformat() + pattern[15:]
+        start = (
+            found.date().isoformat()
+            if pattern == "%Y%m%d"
+            else found.isoformat() + ("Z" if pattern.endswith("Z") else "")
+        )
         break
     summary = values.get("SUMMARY", "").replace("\\,", ",").replace("\\;", ";").replace("\\n", " ")
     return Invitation((values.get("METHOD") or method).upper(), clean_line(summary)[:998], start)

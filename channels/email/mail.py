@@ -80,6 +80,8 @@ class Mail:
         self.message_id_generated = not written
         self.html = "\n".join(part for block in self.content.blocks for part in block.html)
         self.text = self._text()
+        if self.content.crypto is None and "-----BEGIN PGP " in self.text[:5000]:
+            self.content.crypto = "encrypted" if "-----BEGIN PGP MESSAGE-----" in self.text[:5000] else "signed"
         self.automatic: Automatic = classify(
             self.root,
             subject=self.subject,

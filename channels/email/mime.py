@@ -86,8 +86,8 @@ def entity(raw: bytes, notes: Notes, depth: int, default: str = "text/plain") ->
 
 
 def head(raw: bytes, notes: Notes, *, top: bool = False) -> tuple[list[tuple[str, str]], bytes]:
-    """Header fields and body. A line that is no field belongs to the field above when fields follow, else to the
-    body: a forgotten blank line costs neither."""
+    """Header fields and body. A line that is no field is passed over when fields follow; else the body begins
+    with it: a forgotten blank line costs neither."""
     found = _HEAD_END.search(raw, 0, limits.MAIL_HEADER_BYTES)
     if found:
         block, body = raw[: found.start()], raw[found.end() :]
@@ -123,8 +123,6 @@ def head(raw: bytes, notes: Notes, *, top: bool = False) -> tuple[list[tuple[str
                 break
             if top:
                 notes.defect("malformed_header_line")
-            if current:
-                current.append(" " + text)
         offset += len(line) + 1
     if current:
         _add(fields, current)

@@ -16,6 +16,9 @@ _VERBS = (
     r"đã viết|menulis|skrifaði|va escriure|idatzi du|"
     r"写道|寫道|的邮件|さんは書きました|のメール|님이 작성|작성|เขียน(?:ว่า)?|كتب|كتبت|כתב/ה|כתבה?|נכתב על ידי|מאת"
 )
+_MIDDLE = re.compile(r"(?i)\b(?:schrieb|skrev|schreef|wrote|a [ée]crit|escribi[óo])\b [^:]{1,120}[:：]$")
+_MARKS = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+"""Marks for the direction of writing."""
 _ENDS = re.compile(rf"(?:{_VERBS})\s*[\u200e\u200f]?\s*[:：]\s*$", re.IGNORECASE)
 _STARTS = re.compile(
     r"(?i)\s*(?:on|am|le|el|em|il|il giorno|op|den|dne|dnia|w dniu|date|à la date|a|no dia|på|på vegne|ma|la|в|во|ср|пн|вт|чт|пт|сб|вс|"
@@ -71,9 +74,9 @@ _FIELD = re.compile(r"[\s>*|]{0,8}([^:：]{1,30}?)\s*[*]?\s*[:：]\s*[*]?\s*(.*)
 _PHONE = re.compile(
     r"(?i)^\W{0,4}(?:sent (?:from|via|with|using) (?:my |the )?\S|get outlook for|(?:von|mit) mein\w+ .{1,60} gesendet|gesendet (?:von|mit|vom)\b|diese nachricht wurde von meinem|"
     r"envoy[ée] (?:de(?:puis)? |à partir de |avec )|t[ée]l[ée]charge[rz] outlook|obtenez outlook|outlook für |holen sie sich outlook|"
-    r"enviado (?:desde|do|a partir d|con|através|via)\b|obtener outlook|obter o outlook|inviato da(?:l|lla|l mio)?\b|scarica outlook|verzonden (?:vanaf|met|via|vanuit)|outlook voor |"
+    r"enviado (?:desde|do|a partir d|con|através|via)\b|obtener outlook|obter o outlook|inviato da(?:l|lla|l mio)?\b|scarica outlook|(?:verzonden|verstuurd) (?:vanaf|met|via|vanuit)|outlook voor |"
     r"skickat från|hämta outlook|sendt fra|få outlook|hent outlook|lähetetty .{0,20}(?:iphone|android|laitteest|puhelim|samsung)|hanki outlook|wysłan[eo] (?:z|za pomocą)|pobierz program outlook|odesláno z|odoslané z|"
-    r"(?:az )?iphone-?omról küldve|trimis (?:de pe|din|de la)|iphone'?umdan gönderildi|.{1,40}(?:tarafından|cihazımdan|'dan) gönderildi|отправлено (?:с|из|от)\b|надіслано (?:з|із)\b|(?:στάλθηκε|αποστολή|εστάλη) από|"
+    r"(?:az )?iphone-?omról küldve|trimis (?:de pe|din|de la)|iphone['’]?umdan gönderildi|.{1,40}(?:tarafından|cihazımdan|'dan) gönderildi|отправлено (?:с|из|от)\b|надіслано (?:з|із)\b|(?:στάλθηκε|αποστολή|εστάλη) από|"
     r".{1,30}から送信|发自我的|發自我的|来自我的|從我的 .{1,30} 傳送|傳送自我的|나의 .{1,30}에서 보냄|.{1,30}에서 보냄|أُ?رسلت من|נשלח מה?-?|được gửi từ|gửi từ .{1,20} của tôi|dikirim dari|ส่งจาก)"
 )
 
@@ -90,9 +93,11 @@ def is_attribution(text: str) -> bool:
     """`On 3 May 2024, Ann <ann@x.org> wrote:`, in one line or wrapped."""
     if len(text) > 2 * LINE:
         return False
-    line = " ".join(text.split())
+    line = " ".join(_MARKS.sub("", text).split())
     if not line or len(line) > LINE or line[-1] not in ":：":
         return False
+    if _MIDDLE.search(line) and (_TIME.search(line) or _YEAR.search(line)):
+        return True
     if _ENDS.search(line):
         return bool(_ADDRESS.search(line) or _TIME.search(line) or _YEAR.search(line) or _STARTS.match(line))
     # Any language: somebody's address and a day or a time, and then a colon.
@@ -101,10 +106,15 @@ def is_attribution(text: str) -> bool:
 
 def opens_history(text: str) -> bool:
     """An attribution that needs no quote marks behind it to be believed."""
-    line = " ".join(text.split())
+    line = " ".join(_MARKS.sub("", text).split())
     if not is_attribution(line):
         return False
     return bool(_ADDRESS.search(line) or (_TIME.search(line) and _YEAR.search(line)) or (_ENDS.search(line) and _STARTS.match(line) and (_TIME.search(line) or _YEAR.search(line))))  # fmt: skip
+
+
+def ends_like_one(line: str) -> bool:
+    """Whether an attribution may end here."""
+    return _MARKS.sub("", line[-20:])[-1:] in (":", "：")
 
 
 def could_open(line: str) -> bool:

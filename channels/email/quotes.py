@@ -127,7 +127,7 @@ def _attribution(lines: list[str], at: int, total: int) -> int:
         if not words or phrases.is_quoted(words):
             return 0
         text = f"{text} {words}"
-        if words[-1] in ":：" and phrases.is_attribution(text):
+        if phrases.ends_like_one(words) and phrases.is_attribution(text):
             return width
     return 0
 

@@ -1,0 +1,302 @@
+# ruff: noqa: E501 - mails as they come
+"""New text, history, signature, forwarded mail."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from channels.email.newtext import said
+from tests.kit.told import mail, multipart, told
+
+ATTRIBUTIONS = {
+    "en": "On Mon, May 4, 2026 at 10:00 AM Bob Smith <bob@x.example> wrote:",
+    "en, wrapped": "On Mon, May 4, 2026 at 10:00 AM Bob Smith\n<bob@x.example> wrote:",
+    "en, apple": "On 4 May 2026, at 10:00, Bob Smith <bob@x.example> wrote:",
+    "de": "Am Mo., 4. Mai 2026 um 10:00 Uhr schrieb Bob Smith <bob@x.example>:",
+    "de, thunderbird": "Am 04.05.26 um 10:00 schrieb Bob Smith:",
+    "fr": "Le lun. 4 mai 2026 à 10:00, Bob Smith <bob@x.example> a écrit :",
+    "es": "El lun, 4 may 2026 a las 10:00, Bob Smith (<bob@x.example>) escribió:",
+    "it": "Il giorno lun 4 mag 2026 alle ore 10:00 Bob Smith <bob@x.example> ha scritto:",
+    "nl": "Op ma 4 mei 2026 om 10:00 schreef Bob Smith <bob@x.example>:",
+    "pt": "Em seg., 4 de mai. de 2026 às 10:00, Bob Smith <bob@x.example> escreveu:",
+    "sv": "Den mån 4 maj 2026 kl 10:00 skrev Bob Smith <bob@x.example>:",
+    "da": "Den man. 4. maj 2026 kl. 10.00 skrev Bob Smith <bob@x.example>:",
+    "no": "man. 4. mai 2026 kl. 10:00 skrev Bob Smith <bob@x.example>:",
+    "fi": "ma 4. toukok. 2026 klo 10.00 Bob Smith (bob@x.example) kirjoitti:",
+    "pl": "pon., 4 maj 2026 o 10:00 Bob Smith <bob@x.example> napisał(a):",
+    "cs": "po 4. 5. 2026 v 10:00 odesílatel Bob Smith <bob@x.example> napsal:",
+    "hu": "Bob Smith <bob@x.example> ezt írta (időpont: 2026. máj. 4., H, 10:00):",
+    "ro": "În lun., 4 mai 2026 la 10:00, Bob Smith <bob@x.example> a scris:",
+    "tr": "Bob Smith <bob@x.example>, 4 May 2026 Pzt, 10:00 tarihinde şunu yazdı:",
+    "ru": "пн, 4 мая 2026 г. в 10:00, Bob Smith <bob@x.example>:",
+    "ru, thunderbird": "04.05.2026 10:00, Bob Smith пишет:",
+    "uk": "пн, 4 трав. 2026 р. о 10:00 Bob Smith <bob@x.example> пише:",
+    "el": "Στις Δευ 4 Μαΐ 2026 στις 10:00 π.μ., ο/η Bob Smith <bob@x.example> έγραψε:",
+    "ja": "2026年5月4日(月) 10:00 Bob Smith <bob@x.example>:",
+    "zh": "Bob Smith <bob@x.example> 于2026年5月4日周一 10:00写道：",
+    "ko": "2026년 5월 4일 (월) 오전 10:00, Bob Smith <bob@x.example>님이 작성:",
+    "vi": "Vào Th 2, 4 thg 5, 2026 vào lúc 10:00 Bob Smith <bob@x.example> đã viết:",
+    "he": "‫בתאריך יום ב׳, 4 במאי 2026 ב-10:00 מאת ‪Bob Smith‬‏ <‪bob@x.example‬‏>:‬",
+    "ar": "في الاثنين، 4 مايو 2026 في 10:00 ص تمت كتابة ما يلي بواسطة Bob <bob@x.example>:",
+    "id": "Pada tanggal Sen, 4 Mei 2026 pukul 10.00 Bob Smith <bob@x.example> menulis:",
+}
+BLOCKS = {
+    "en": "From: Bob Smith <bob@x.example>\nSent: Monday, May 4, 2026 10:00 AM\nTo: Ann <ann@x.example>\nSubject: Order",
+    "en, bold": "*From:* Bob Smith <bob@x.example>\n*Sent:* Monday, May 4, 2026 10:00 AM\n*To:* Ann\n*Subject:* Order",
+    "en, marked": "-----Original Message-----\nFrom: Bob Smith\nSent: Monday\nTo: Ann\nSubject: Order",
+    "en, ruled": "________________________________\nFrom: Bob Smith\nSent: Monday\nTo: Ann\nSubject: Order",
+    "de": "Von: Bob Smith <bob@x.example>\nGesendet: Montag, 4. Mai 2026 10:00\nAn: Ann\nBetreff: Bestellung",
+    "de, marked": "-----Ursprüngliche Nachricht-----\nVon: Bob\nGesendet: Montag\nAn: Ann\nBetreff: Bestellung",
+    "fr": "De : Bob Smith <bob@x.example>\nEnvoyé : lundi 4 mai 2026 10:00\nÀ : Ann\nObjet : Commande",
+    "es": "De: Bob Smith\nEnviado el: lunes, 4 de mayo de 2026 10:00\nPara: Ann\nAsunto: Pedido",
+    "it": "Da: Bob Smith\nInviato: lunedì 4 maggio 2026 10:00\nA: Ann\nOggetto: Ordine",
+    "nl": "Van: Bob Smith\nVerzonden: maandag 4 mei 2026 10:00\nAan: Ann\nOnderwerp: Bestelling",
+    "pt": "De: Bob Smith\nEnviada em: segunda-feira, 4 de maio de 2026 10:00\nPara: Ann\nAssunto: Pedido",
+    "sv": "Från: Bob Smith\nSkickat: den 4 maj 2026 10:00\nTill: Ann\nÄmne: Order",
+    "da": "Fra: Bob Smith\nSendt: 4. maj 2026 10:00\nTil: Ann\nEmne: Ordre",
+    "fi": "Lähettäjä: Bob Smith\nLähetetty: maanantai 4. toukokuuta 2026\nVastaanottaja: Ann\nAihe: Tilaus",
+    "pl": "Od: Bob Smith\nWysłano: poniedziałek, 4 maja 2026 10:00\nDo: Ann\nTemat: Zamówienie",
+    "cs": "Od: Bob Smith\nOdesláno: pondělí 4. května 2026\nKomu: Ann\nPředmět: Objednávka",
+    "tr": "Kimden: Bob Smith\nGönderildi: 4 Mayıs 2026\nKime: Ann\nKonu: Sipariş",
+    "ru": "От: Bob Smith\nОтправлено: 4 мая 2026 г. 10:00\nКому: Ann\nТема: Заказ",
+    "ja": "差出人: Bob Smith\n送信日時: 2026年5月4日 10:00\n宛先: Ann\n件名: 注文",
+    "zh": "发件人: Bob Smith\n发送时间: 2026年5月4日 10:00\n收件人: Ann\n主题: 订单",
+    "ko": "보낸 사람: Bob Smith\n보낸 날짜: 2026년 5월 4일\n받는 사람: Ann\n제목: 주문",
+}
+
+
+@pytest.mark.parametrize("line", ATTRIBUTIONS.values(), ids=ATTRIBUTIONS)
+@pytest.mark.parametrize("old", ["> where is it?\n> Bob", "where is it?\nBob"], ids=["quoted", "bare"])
+def test_an_attribution_opens_history(line: str, old: str) -> None:
+    if old.startswith("where") and line == ATTRIBUTIONS["de, thunderbird"]:
+        pytest.skip("always with quote marks")
+    found = said(f"It came today, thanks!\n\n{line}\n\n{old}\n", "", "Re: Order")
+    assert found.new == "It came today, thanks!"
+    assert "where is it?" in found.quoted
+
+
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+def test_a_header_block_opens_history(block: str) -> None:
+    found = said(f"It came today, thanks!\n\n{block}\n\nwhere is it?\n", "", "Re: Order")
+    assert found.new == "It came today, thanks!"
+    assert "where is it?" in found.quoted
+
+
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+def test_in_a_forward_the_block_opens_content(block: str) -> None:
+    found = said(f"Please see to this.\n\n{block}\n\nwhere is it?\n", "", "WG: Order")
+    assert "where is it?" in found.new
+    assert "Please see to this." in found.new
+    assert found.quoted == ""
+    assert found.forwarded is not None
+    assert found.forwarded.sender.startswith("Bob")
+    assert found.forwarded.text == "where is it?"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "---------- Forwarded message ---------",
+        "-------- Weitergeleitete Nachricht --------",
+        "---------- Message transféré ---------",
+        "---------- Mensaje reenviado ---------",
+        "---------- Messaggio inoltrato ---------",
+        "---------- Doorgestuurd bericht ---------",
+        "---------- Mensagem encaminhada ---------",
+        "-------- Vidarebefordrat meddelande --------",
+        "-------- Välitetty viesti --------",
+        "---------- Przekazana wiadomość ---------",
+        "---------- Přeposlaná zpráva ---------",
+        "-------- Пересылаемое сообщение --------",
+        "---------- 転送されたメッセージ ---------",
+        "-------- 转发的邮件 --------",
+        "Begin forwarded message:",
+        "Anfang der weitergeleiteten Nachricht:",
+        "Début du message réexpédié :",
+    ],
+)
+def test_a_forwarded_mails_content_is_content(line: str) -> None:
+    text = f"fyi\n\n{line}\nFrom: Cy <cy@z.example>\nDate: Mon, 4 May 2026\nSubject: Broken pump\nTo: Ann <ann@x.example>\n\nThe pump is broken.\n\nOn Sun, May 3, 2026 at 9:00 AM Bob <bob@x.example> wrote:\n> older"
+    found = said(text, "", "Fwd: Broken pump")
+    assert "The pump is broken." in found.new
+    assert found.new.startswith("fyi")
+    assert found.quoted == ""
+    assert found.forwarded is not None
+    assert (found.forwarded.sender, found.forwarded.subject) == ("Cy <cy@z.example>", "Broken pump")
+    assert found.forwarded.date == "Mon, 4 May 2026"
+    assert found.forwarded.text.startswith("The pump is broken.")
+
+
+def test_a_reply_below_a_forward_is_a_reply() -> None:
+    found = said(
+        "thanks\n\nOn Mon, May 4, 2026 at 10:00 AM Bob <b@x.example> wrote:\n\n> ---------- Forwarded message ---------\n> From: Cy\n",
+        "",
+        "Re: Fwd: x",
+    )
+    assert (found.new, found.forwarded) == ("thanks", None)
+
+
+def test_answers_between_quoted_lines_stay() -> None:
+    text = "Hi Bob,\n\nOn Mon, May 4, 2026 at 10:00 AM Bob <b@x.example> wrote:\n> When?\n\nTomorrow.\n\n> Where?\nAt the station.\n> Bye\n"
+    found = said(text, "", "Re: x")
+    assert found.new == "Hi Bob,\n\nTomorrow.\n\nAt the station."
+    assert "> When?" in found.quoted
+    assert "> Where?" in found.quoted
+
+
+def test_answers_below_the_quotation_stay() -> None:
+    found = said("> When?\n\nTomorrow.\n", "", "Re: x")
+    assert (found.new, found.quoted) == ("Tomorrow.", "> When?")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "On Monday I wrote:\n\nplease cancel. Nobody answered.",
+        "From: the kitchen\nTo: the hall\nwe carried it all.",
+        "My order was:\n- 1 pump\n- 2 hoses",
+        "Subject: my broken pump\nIt does not run.",
+        "We met on 4 May 2026, and you said:\nthe pump is free.",
+        "The note from: Bob. Date: unknown.",
+    ],
+)
+def test_what_only_looks_like_history_is_new(text: str) -> None:
+    found = said(text, "", "Order")
+    assert (found.new, found.quoted) == (text, "")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Sent from my iPhone", "Von meinem iPhone gesendet", "Envoyé de mon iPhone", "Enviado desde mi iPhone", "Enviado do meu iPhone",
+        "Inviato da iPhone", "Verstuurd vanaf mijn iPhone", "Verzonden vanaf mijn iPad", "Skickat från min iPhone", "Sendt fra min iPhone", "Lähetetty iPhonesta",
+        "Wysłane z iPhone’a", "Отправлено с iPhone", "iPhoneから送信", "发自我的 iPhone", "나의 iPhone에서 보냄", "iPhone’umdan gönderildi",
+        "Get Outlook for iOS<https://aka.ms/o0ukef>", "Gesendet von Outlook für Android", "Sent from Mail for Windows 10", "Gesendet mit der WEB.DE Mail App",
+        "Diese Nachricht wurde von meinem Android-Gerät mit K-9 Mail gesendet.", "Odesláno z iPhonu", "Στάλθηκε από το iPhone μου",
+    ],
+)  # fmt: skip
+def test_phone_signatures(line: str) -> None:
+    found = said(f"See you.\n\n{line}\n\nOn Mon, May 4, 2026 at 10:00 AM Bob <b@x.example> wrote:\n> old", "", "Re: x")
+    assert (found.new, found.signature) == ("See you.", line)
+
+
+@pytest.mark.parametrize("line", ["-- ", "--"])
+def test_signatures(line: str) -> None:
+    found = said(f"See you.\n\nBest\nAnn\n{line}\nAnn Example\nExample Ltd", "", "x")
+    assert (found.new, found.signature) == ("See you.\n\nBest\nAnn", "Ann Example\nExample Ltd")
+
+
+def test_sent_from_in_a_sentence_is_no_signature() -> None:
+    text = "Sent from my account were 100 €.\nPlease\nexplain\nhow\nthat\ncan\nbe."
+    assert said(text, "", "x").new == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "> only quoted",
+        "-- \nAnn",
+        "Sent from my iPhone",
+        "On Mon, May 4, 2026 at 10:00 AM Bob <b@x.example> wrote:\n> x",
+    ],
+)
+def test_new_text_is_never_empty_when_text_is_not(text: str) -> None:
+    assert said(text, "", "Re: x").new == text
+
+
+QUOTES = {
+    "gmail": '<div dir="ltr">It came.</div><br><div class="gmail_quote gmail_quote_container"><div dir="ltr" class="gmail_attr">On Mon, May 4, 2026 Bob wrote:<br></div><blockquote class="gmail_quote" style="margin:0"><p>old words</p></blockquote></div>',
+    "gmail, old": '<div>It came.</div><div class="gmail_extra"><br><div class="gmail_quote">On Mon, May 4, 2026, Bob <span>&lt;<a href="mailto:b@x">b@x.example</a>&gt;</span> wrote:<br><blockquote class="gmail_quote">old words</blockquote></div></div>',
+    "thunderbird": '<p>It came.</p><div class="moz-cite-prefix">Am 04.05.26 um 10:00 schrieb Bob:<br></div><blockquote type="cite" cite="mid:x"><p>old words</p></blockquote>',
+    "apple": '<div>It came.</div><div><br><blockquote type="cite"><div>On 4 May 2026, at 10:00, Bob wrote:</div><br><div>old words</div></blockquote></div>',
+    "apple, outside": '<div>It came.</div><div>On 4 May 2026, at 10:00, Bob &lt;b@x.example&gt; wrote:</div><blockquote type="cite">old words</blockquote>',
+    "outlook": '<div class="WordSection1"><p class="MsoNormal">It came.</p><div><div style="border:none;border-top:solid #E1E1E1 1.0pt;padding:3.0pt 0cm 0cm 0cm"><p class="MsoNormal"><b>From:</b> Bob<br><b>Sent:</b> Monday<br><b>To:</b> Ann<br><b>Subject:</b> x</p></div></div><p class="MsoNormal">old words</p></div>',
+    "outlook.com": '<div>It came.</div><div id="appendonsend"></div><hr><div id="divRplyFwdMsg" dir="ltr"><b>Von:</b> Bob<br><b>Gesendet:</b> Montag<br></div><div><p>old words</p></div>',
+    "outlook, x_": '<div>It came.</div><div><div id="x_divRplyFwdMsg"><b>From:</b> Bob</div><div>old words</div></div>',
+    "yahoo": '<div>It came.</div><div id="yahoo_quoted_1" class="yahoo_quoted"><div>On Monday Bob wrote:</div><div>old words</div></div>',
+    "proton": '<div>It came.</div><div class="protonmail_quote">------- Original Message -------<br><blockquote class="protonmail_quote">old words</blockquote></div>',
+    "gmx": '<div>It came.</div><div name="quote" style="margin:10px"><div><b>Gesendet:</b> Montag</div><div>old words</div></div>',
+    "zimbra": '<div>It came.</div><hr id="zwchr" data-marker="__DIVIDER__"><div data-marker="__HEADERS__"><b>From: </b>Bob</div><div>old words</div>',
+    "hotmail": '<div>It came.</div><hr id="stopSpelling">Date: Mon<br>From: Bob<br>old words',
+    "mail.ru": '<div>It came.</div><blockquote style="border-left:1px solid #0857A6; margin:10px;">Понедельник<div id="mailru">old words</div></blockquote>',
+    "netease": '<div>It came.</div><div id="isReplyContent"><p>At 2026-05-04, Bob wrote:</p><blockquote id="isReplyContent">old words</blockquote></div>',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("html", QUOTES.values(), ids=QUOTES)
+def test_history_is_cut_on_the_htmls_own_structure(html: str) -> None:
+    found = told(mail(f"<html><body>{html}</body></html>", "Content-Type: text/html; charset=utf-8"))
+    assert found["new_text"] == "It came."
+    assert "old words" in found["quoted"]
+    assert "old words" in found["text"]
+
+
+def test_answers_in_the_htmls_quotation_stay() -> None:
+    html = '<div class="gmail_quote"><div class="gmail_attr">On Mon, May 4, 2026 Bob wrote:<br></div><blockquote class="gmail_quote">When?</blockquote><div>Tomorrow.</div><blockquote class="gmail_quote">Where?</blockquote><div>Here.</div></div>'
+    found = told(mail(html, "Content-Type: text/html; charset=utf-8"))
+    assert found["new_text"].split() == ["Tomorrow.", "Here."]
+
+
+def test_an_html_blockquote_of_the_writers_own_stays() -> None:
+    found = told(
+        mail("<p>Your terms say:</p><blockquote>thirty days</blockquote><p>Is that so?</p>", "Content-Type: text/html")
+    )
+    assert "thirty days" in found["new_text"]
+
+
+def test_a_forward_in_html_is_content() -> None:
+    html = '<div>fyi</div><div class="gmail_quote"><div class="gmail_attr">---------- Forwarded message ---------<br>From: <b>Cy</b> &lt;cy@z.example&gt;<br>Date: Mon, 4 May 2026<br>Subject: Pump<br>To: Ann<br></div><p>The pump is broken.</p></div>'
+    found = told(mail(html, "Content-Type: text/html").replace(b"Subject: Order", b"Subject: Fwd: Pump"))
+    assert "The pump is broken." in found["new_text"]
+    assert found["forwarded"]["from"] == "Cy <cy@z.example>"
+    assert found["forwarded"]["text"] == "The pump is broken."
+
+
+def test_html_beside_plain_says_what_is_quoted() -> None:
+    raw = multipart(
+        "alternative",
+        "Content-Type: text/plain\n\nIt came.\n\nฉันเขียน Bob\nold words",
+        f"Content-Type: text/html\n\n{QUOTES['gmail']}",
+    )
+    assert told(raw)["new_text"] == "It came."
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "> q",
+                "On Mon, May 4, 2026 Bob <b@x.example> wrote:",
+                "From: a@b.example",
+                "Sent: x",
+                "To: y",
+                "Subject: z",
+                "",
+                "words",
+                "-- ",
+                "Sent from my iPhone",
+                "-----Original Message-----",
+                "Begin forwarded message:",
+                "____________",
+                ">",
+                "a:",
+            ]
+        ),
+        max_size=30,
+    ),
+    st.sampled_from(["", "Re: x", "Fwd: x"]),
+)
+def test_whatever_the_lines_nothing_is_lost(lines: list[str], subject: str) -> None:
+    text = "\n".join(lines).strip()
+    found = said(text, "", subject)
+    assert bool(found.new.strip()) == bool(text)
+    for line in lines:
+        if line.strip("> -_"):
+            assert line.strip() in f"{found.new}\n{found.quoted}\n{found.signature}"
+
+
+@settings(max_examples=100)
+@given(st.text(max_size=300), st.text(max_size=300), st.text(max_size=30))
+def test_any_text_and_any_html(text: str, html: str, subject: str) -> None:
+    assert bool(said(text, f"<blockquote>{html}", subject).new.strip()) >= bool(text.strip())
