@@ -60,6 +60,7 @@ _BODY = re.compile(
     r"undeliver(?:able|ed)|cannot be delivered|unable to deliver|returned to sender|message not delivered|mailbox (?:is )?(?:full|unavailable)|"
     r"送信できませんでした|配信できませんでした|お届けできません|宛先不明|konnte nicht zugestellt|n['’]a pas pu [êe]tre (?:remis|d[ée]livr)|no se ha podido entregar|non [èe] stato possibile (?:recapitare|consegnare)"
 )
+_REPORTS: set[Kind] = {"bounce", "delivery_report", "receipt", "feedback_report"}
 _SUPPRESS = {"all", "autoreply", "oof", "dr", "ndr", "rn", "nrn"}
 
 
@@ -116,13 +117,9 @@ def classify(
     _submitted(fields, note)
     replies = bool(fields.get("in-reply-to") or fields.get("references"))
     machine = _sender(sender, envelope_from, note)
-    _subject(
-        subject,
-        text,
-        machine,
-        bool(kinds & {"auto_reply"}) or bool(fields.get("auto-submitted", "no")[:2] != "no"),
-        note,
-    )
+    submitted = "auto_reply" in kinds or fields.get("auto-submitted", "no")[:2] != "no"
+    # What a report says of itself needs no subject.
+    _subject(subject, text, machine and not kinds & _REPORTS, submitted, note)
     if not own_list:
         _lists(fields, sender, replies, note)
     suppressed = _suppressed(fields, own_list, note)

@@ -33,14 +33,19 @@ class Part:
     parts: list["Part"] = field(default_factory=list)
     declared: str = ""
     """The Content-Type as the sender wrote it, without parameters."""
+    _by_name: dict[str, list[str]] | None = None
 
     def first(self, name: str) -> str:
-        name = name.lower()
-        return next((value for key, value in self.fields if key.lower() == name), "")
+        """The value of the first field of that name, "" when there is none."""
+        return next(iter(self.all(name)), "")
 
     def all(self, name: str) -> list[str]:
-        name = name.lower()
-        return [value for key, value in self.fields if key.lower() == name]
+        """The values of all fields of that name, in their order."""
+        if self._by_name is None:
+            self._by_name = {}
+            for key, value in self.fields:
+                self._by_name.setdefault(key.lower(), []).append(value)
+        return self._by_name.get(name.lower(), [])
 
     @property
     def encoding(self) -> str:
@@ -158,7 +163,6 @@ def _multipart(part: Part, notes: Notes, depth: int) -> None:
     if not pieces and part.encoding in ("base64", "quotedprintable"):  # a mailer that encoded the whole
         notes.defect("encoded_multipart")
         part.body = decoded(part.body, part.encoding, notes)
-        part.fields = [each for each in part.fields if each[0].lower() != "content-transfer-encoding"]
         pieces = _pieces(part.body, boundary, notes) if boundary else []
     if not pieces:
         guessed = _GUESS.search(part.body, 0, 200_000)

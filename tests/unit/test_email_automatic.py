@@ -1,0 +1,350 @@
+# ruff: noqa: E501 - mails as they come
+"""Automatic mail: its kind, and whether a machine may answer."""
+
+import pytest
+
+from channels.email import subjects
+from tests.kit.told import mail, told
+
+DAEMON = "Return-Path: <>\nFrom: Mail Delivery System <MAILER-DAEMON@mx.example.net>\nTo: help@shop.example\nMessage-ID: <b1@mx.example.net>\n"
+
+
+def kind(head: str, body: str = "Hello", **more: object) -> str:
+    found = told(f"To: help@shop.example\nMessage-ID: <m@x>\n{head}\n\n{body}", **more)
+    return str(found["automatic"]["class"])
+
+
+PERSON = "From: Ann <ann@example.org>\nSubject: Hello\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ("Auto-Submitted: auto-replied", "auto_reply"),
+        ("auto-submitted: Auto-Generated; x=y (comment)", "notification"),
+        ("X-Autoreply: yes", "auto_reply"),
+        ("X-Autorespond: vacation", "auto_reply"),
+        ("Precedence: auto_reply", "auto_reply"),
+        ("Precedence: bulk", "bulk"),
+        ("Precedence: junk", "bulk"),
+        ("Precedence: list", "list"),
+        ("List-Id: <l.example.org>\nList-Post: <mailto:l@example.org>", "list"),
+        ("Mailing-List: contact x@example.org", "list"),
+        ("List-Unsubscribe: <https://x>", "bulk"),
+        (
+            "List-Unsubscribe: <https://x>\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\nList-Id: <news.example.org>",
+            "bulk",
+        ),
+        ("Feedback-ID: a:b:c", "bulk"),
+        ("X-GitHub-Reason: mention", "notification"),
+        ("X-Cron-Env: <SHELL=/bin/sh>", "notification"),
+        ("X-Loop: them@example.org", "notification"),
+        ("X-Switchboard-Loop: 1", "own"),
+        ("Return-Path: <>", "notification"),
+        ("Return-Path: <>\nIn-Reply-To: <our@shop.example>", "auto_reply"),
+        ("Auto-Submitted: no", "none"),
+        ("X-Auto-Response-Suppress: All", "none"),
+        ("X-Auto-Response-Suppress: none", "none"),
+        ("Precedence: normal", "none"),
+        ("List-Unsubscribe: <https://x>\nIn-Reply-To: <our@shop.example>", "none"),
+    ],
+)
+def test_the_kind_by_a_field(head: str, expected: str) -> None:
+    assert kind(PERSON + head) == expected
+
+
+@pytest.mark.parametrize(
+    ("sender", "expected"),
+    [
+        ("mailer-daemon@x.example", "notification"),
+        ("no-reply@x.example", "notification"),
+        ("noreply+7@x.example", "notification"),
+        ("nagios@x.example", "notification"),
+        ("owner-list@x.example", "list"),
+        ("list-request@x.example", "list"),
+        ("bounces+7@x.example", "notification"),
+        ("help@shop.example", "own"),
+        ("nora.reply@x.example", "none"),
+        ("alertson@x.example", "none"),
+    ],
+)
+def test_the_kind_by_the_sender(sender: str, expected: str) -> None:
+    assert kind(f"From: {sender}\nSubject: Hello", own_addresses=["Help@shop.example"]) == expected
+
+
+AUTO_REPLIES = [
+    "Automatic reply: Order", "Out of Office: Order", "Out of office", "Out-of-Office AutoReply: x", "Auto: away", "Autoreply: x", "Abwesenheitsnotiz: Bestellung", "Automatische Antwort: Bestellung",
+    "Réponse automatique : Commande", "Absence du bureau", "Respuesta automática: Pedido", "Fuera de la oficina", "Risposta automatica: Ordine", "Fuori sede: x", "Automatisch antwoord: Bestelling",
+    "Afwezigheidsbericht", "Resposta automática: Pedido", "Autosvar: Order", "Automatiskt svar: x", "Fravær: x", "Fraværsbesked", "Automaattinen vastaus: Tilaus", "Odpowiedź automatyczna: x", "Automatická odpověď: x",
+    "Automatikus válasz: x", "Răspuns automat: x", "Otomatik yanıt: x", "Автоматический ответ: Заказ", "Автоматична відповідь: x", "Αυτόματη απάντηση: x", "自動返信: 注文", "自动回复: 订单", "자동 응답: 주문", "رد تلقائي: x", "תשובה אוטומטית: x", "Trả lời tự động: x", "Balasan otomatis: x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("subject", AUTO_REPLIES)
+def test_an_out_of_office_by_its_subject(subject: str) -> None:
+    if subject.startswith("Fravær:"):
+        pytest.skip("a word of its own in Danish")
+    assert subjects.is_auto_reply(subject)
+    found = told(mail("I am away.").replace(b"Subject: Order", f"Subject: {subject}".encode()), assume_verified=True)
+    assert found["automatic"]["class"] == "auto_reply"
+    assert found["may_auto_answer"]["because"] == ["automatic"]
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "Re: Automatic reply: lunch",
+        "Out of office hours support?",
+        "Automatic gearbox",
+        "My holiday booking",
+        "Question about delivery failure",
+        "Undelivered parcel",
+        "Return of my order",
+        "Read this: urgent",
+        "Alarm clock broken",
+        "Auto parts",
+        "Fwd: Undeliverable: Order",
+        "Delivery problem with my order",
+    ],
+)
+def test_people_write_such_subjects_too(subject: str) -> None:
+    assert kind(f"From: ann@example.org\nReturn-Path: <ann@example.org>\nSubject: {subject}") == "none"
+
+
+def test_to_suppress_an_answer_is_not_to_be_automatic() -> None:
+    found = told(
+        PERSON + "To: help@shop.example\nX-Auto-Response-Suppress: OOF, AutoReply\n\nHello", assume_verified=True
+    )
+    assert found["automatic"]["class"] == "none"
+    assert found["may_auto_answer"] == {"ok": False, "to": "ann@example.org", "because": ["suppressed"]}
+
+
+def test_a_persons_mail_may_be_answered() -> None:
+    found = told(
+        PERSON + "To: help@shop.example\n\nWhen do you open?",
+        assume_verified=True,
+        own_addresses=["help@shop.example"],
+        account=True,
+    )
+    assert found["may_auto_answer"] == {"ok": True, "to": "ann@example.org", "because": []}
+
+
+def test_every_failing_check_is_named() -> None:
+    found = told(
+        "Return-Path: <>\nFrom: No Reply <noreply@example.org>\nTo: other@else.example\nDate: Mon, 4 May 2020 10:00:00 +0000\nAuto-Submitted: auto-generated\nX-Auto-Response-Suppress: All\n\nx",
+        own_addresses=["help@shop.example"],
+        account=True,
+    )
+    assert found["may_auto_answer"] == {
+        "ok": False,
+        "to": None,
+        "because": [
+            "automatic",
+            "suppressed",
+            "null_return_path",
+            "no_reply_address",
+            "not_addressed_to_us",
+            "unknown_sender",
+            "too_old",
+        ],
+    }
+    own = told(
+        "From: help@shop.example\nTo: help@shop.example\n\nx", own_addresses=["help@shop.example"], assume_verified=True
+    )
+    assert own["may_auto_answer"]["because"] == ["automatic", "own_address"]
+    fail = told(
+        "Authentication-Results: mx; dmarc=fail header.from=x.example\nFrom: a@x.example\n\nx", authserv_ids=["mx"]
+    )
+    assert fail["may_auto_answer"]["because"] == ["auth_failed"]
+
+
+def dsn(
+    action: str,
+    status: str,
+    *,
+    extra: str = "",
+    returned: str = "Message-ID: <sent-1@shop.example>\nSubject: Your order\n",
+) -> str:
+    return (
+        f'{DAEMON}Subject: Undelivered Mail Returned to Sender\nContent-Type: multipart/report; report-type=delivery-status; boundary="=b"\n\n'
+        "--=b\nContent-Type: text/plain\n\nThis is the mail system at host mx.example.net.\n\n"
+        "--=b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example.net\n\n"
+        f"Final-Recipient: rfc822; ann@example.org\n{extra}Action: {action}\nStatus: {status}\nDiagnostic-Code: smtp; 550 {status} no\n\n"
+        f"--=b\nContent-Type: message/rfc822\n\nFrom: help@shop.example\n{returned}\nhello\n--=b--\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "expected"),
+    [
+        ("failed", "5.1.1", "hard"),
+        ("failed", "4.4.7", "soft"),
+        ("failed", "5.2.2", "soft"),
+        ("delayed", "4.4.1", "delayed"),
+    ],
+)
+def test_a_bounce_by_rfc_3464(action: str, status: str, expected: str) -> None:
+    found = told(dsn(action, status))
+    assert found["automatic"]["class"] == "bounce"
+    assert found["bounce"] == {
+        "kind": expected,
+        "status": status,
+        "recipient": "ann@example.org",
+        "recipients": ["ann@example.org"],
+        "about_message_id": "sent-1@shop.example",
+    }
+    assert [each["type"] for each in found["attachments"]] == ["message/delivery-status", "message/rfc822"]
+
+
+def test_a_delivery_report_is_no_bounce() -> None:
+    found = told(dsn("delivered", "2.0.0"))
+    assert (found["automatic"]["class"], found["bounce"]) == ("delivery_report", None)
+
+
+def test_a_bounce_names_the_address_that_we_wrote_to() -> None:
+    found = told(
+        dsn("failed", "5.0.0", extra="Original-Recipient: rfc822;alias+40example.org\n").replace(
+            "550 5.0.0 no", "550-5.1.1 no such user"
+        )
+    )
+    assert (found["bounce"]["recipient"], found["bounce"]["status"]) == ("alias@example.org", "5.1.1")
+
+
+STYLES = {
+    "qmail": (
+        "failure notice",
+        "Hi. This is the qmail-send program at mx.example.net.\nI'm afraid I wasn't able to deliver your message to the following addresses.\nThis is a permanent error; I've given up. Sorry it didn't work out.\n\n<ann@example.org>:\nSorry, no mailbox here by that name. (#5.1.1)\n\n--- Below this line is a copy of the message.\n\nReturn-Path: <help@shop.example>\nMessage-ID: <sent-1@shop.example>\nTo: ann@example.org\n\nhello",
+        "", "hard", "5.1.1",
+    ),
+    "exim": (
+        "Mail delivery failed: returning message to sender",
+        "This message was created automatically by mail delivery software.\n\nA message that you sent could not be delivered to one or more of its\nrecipients. This is a permanent error. The following address(es) failed:\n\n  ann@example.org\n    Unrouteable address\n\n------ This is a copy of the message, including all the headers. ------\n\nMessage-Id: <sent-1@shop.example>\nTo: ann@example.org\n\nhello",
+        "X-Failed-Recipients: ann@example.org\n", "hard", None,
+    ),
+    "exim, delayed": (
+        "Warning: message 1abcde-000 delayed 24 hours",
+        "A message that you sent has not yet been delivered to one or more of its\nrecipients after more than 24 hours on the queue.\n\n  ann@example.org\n    Delay reason: connection timed out\n\nNo action is required on your part. Delivery attempts will continue.\n\nMessage-Id: <sent-1@shop.example>",
+        "", "delayed", None,
+    ),
+    "exchange 2003": (
+        "Undeliverable: Your order",
+        "Your message did not reach some or all of the intended recipients.\n\n      Subject:  Your order\n      Sent:     5/4/2026 10:00 AM\n\nThe following recipient(s) could not be reached:\n\n      ann@example.org on 5/4/2026 10:00 AM\n            The e-mail account does not exist at the organization this message was sent to.\n            <mx.example.net #5.1.1>\n",
+        "In-Reply-To: <sent-1@shop.example>\n", "hard", "5.1.1",
+    ),
+    "domino": (
+        "DELIVERY FAILURE: User ann (ann@example.org) not listed in Domino Directory",
+        "Your message\n\n  Subject: Your order\n\nwas not delivered to:\n\n  ann@example.org\n\nbecause:\n\n  User ann (ann@example.org) not listed in Domino Directory\n",
+        "References: <sent-1@shop.example>\n", "hard", None,
+    ),
+    "docomo": (
+        "Undelivered Mail Returned to Sender",
+        "次のあて先へのメッセージはエラーのため送信できませんでした。\n送信先メールアドレスが見つからないか、送信先メールサーバの事情により送信できませんでした。\n\n<ann@example.org>: 550 Unknown user ann@example.org\n\nMessage-ID: <sent-1@shop.example>",
+        "", "hard", None,
+    ),
+    "kddi": (
+        "Mail System Error - Returned Mail",
+        "This Message was undeliverable due to the following reason:\n\nEach of the following recipients was rejected by a remote mail server.\nThe reasons given by the server are included to help you determine why\neach recipient was rejected.\n\n    Recipient: <ann@example.org>\n    Reason:    <ann@example.org>: User unknown\n\nMessage-ID: <sent-1@shop.example>\n",
+        "", "hard", None,
+    ),
+    "sendmail, old": (
+        "Returned mail: Unable to deliver mail",
+        "   ----- The following addresses had permanent fatal errors -----\n<ann@example.org>\n\n   ----- Transcript of session follows -----\n... while talking to mx.example.org.:\n>>> RCPT To:<ann@example.org>\n<<< 550 User unknown\n\n   ----- Original message follows -----\nMessage-Id: <sent-1@shop.example>\n",
+        "", "hard", None,
+    ),
+    "mailbox full": (
+        "Delivery failure",
+        "Your message could not be delivered.\n\n<ann@example.org>: the mailbox is full, please try again later\n\nMessage-ID: <sent-1@shop.example>\n",
+        "", "soft", None,
+    ),
+    "gmail": (
+        "Delivery Status Notification (Failure)",
+        "Delivery to the following recipient failed permanently:\n\n     ann@example.org\n\nTechnical details of permanent failure:\nGoogle tried to deliver your message, but it was rejected. 550 5.1.1 no such user\n\n----- Original message -----\n\nMessage-ID: <sent-1@shop.example>\n",
+        "", "hard", "5.1.1",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("subject", "body", "head", "expected", "status"), STYLES.values(), ids=STYLES)
+def test_a_bounce_in_the_style_of(subject: str, body: str, head: str, expected: str, status: str | None) -> None:
+    found = told(f"{DAEMON}{head}Subject: {subject}\n\n{body}")
+    assert found["automatic"]["class"] == "bounce"
+    bounce = found["bounce"]
+    assert (bounce["kind"], bounce["status"]) == (expected, status)
+    assert bounce["recipients"] == ["ann@example.org"]
+    assert bounce["about_message_id"] == "sent-1@shop.example"
+
+
+def report_of(kind_: str, part: str, fields: str, subject: str) -> str:
+    return (
+        f'From: Ann <ann@example.org>\nTo: help@shop.example\nSubject: {subject}\nContent-Type: multipart/report; report-type={kind_}; boundary="=b"\n\n'
+        f"--=b\nContent-Type: text/plain\n\nwords\n--=b\nContent-Type: message/{part}\n\n{fields}\n--=b--\n"
+    )
+
+
+def test_a_receipt_by_rfc_8098() -> None:
+    found = told(
+        report_of(
+            "disposition-notification",
+            "disposition-notification",
+            "Final-Recipient: rfc822;ann@example.org\nOriginal-Message-ID: <sent-1@shop.example>\nDisposition: manual-action/MDN-sent-manually; displayed",
+            "Read: Your order",
+        )
+    )
+    assert found["automatic"]["class"] == "receipt"
+
+
+def test_a_feedback_report() -> None:
+    found = told(
+        report_of(
+            "feedback-report", "feedback-report", "Feedback-Type: abuse\nUser-Agent: x/1\nVersion: 1", "complaint"
+        )
+    )
+    assert found["automatic"]["class"] == "feedback_report"
+
+
+@pytest.mark.parametrize(
+    ("subject", "body"),
+    [
+        (
+            "Your email requires verification verify#abc123",
+            "The message you sent requires that you verify that you are a real live human being and not a spam source.",
+        ),
+        ("Please confirm your message", "Click here to prove that you are a human and have your message delivered."),
+        ("[SpamArrest] action required to deliver your mail", "Please click to verify."),
+    ],
+)
+def test_a_challenge(subject: str, body: str) -> None:
+    assert kind(f"From: bob@example.net\nReturn-Path: <>\nSubject: {subject}", body) == "challenge"
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "** PROBLEM Service Alert: web/HTTP is CRITICAL **",
+        "[FIRING:1] HighLoad",
+        "Cron <root@web> /usr/bin/backup",
+        "[RESOLVED] disk full",
+    ],
+)
+def test_a_monitoring_alert(subject: str) -> None:
+    assert kind(f"From: ops@example.net\nSubject: {subject}") == "notification"
+
+
+def test_our_own_list_is_no_list() -> None:
+    found = told(
+        "From: Ann via Support <support@shop.example>\nX-Original-From: Ann <ann@example.org>\nReply-To: Ann <ann@example.org>\nTo: support@shop.example\nList-Id: <support.shop.example>\nList-Post: <mailto:support@shop.example>\nPrecedence: list\nSubject: Hello\n\nx",
+        own_addresses=["support@shop.example"],
+        own_lists=["support@shop.example"],
+        assume_verified=True,
+    )
+    assert found["sender"] == {"name": "Ann", "address": "ann@example.org"}
+    assert found["from"]["address"] == "support@shop.example"
+    assert found["automatic"]["class"] == "none"
+    assert found["may_auto_answer"] == {"ok": True, "to": "ann@example.org", "because": []}
+
+
+def test_our_own_form_relay_is_the_customers() -> None:
+    raw = "From: Website <web@shop.example>\nReply-To: Ann <ann@example.org>\nTo: help@shop.example\nSubject: Form\n\nx"
+    found = told(raw, own_addresses=["web@shop.example"], trusted_forms=["web@shop.example"])
+    assert (found["sender"]["address"], found["automatic"]["class"]) == ("ann@example.org", "none")
+    assert told(raw)["sender"]["address"] == "web@shop.example", "a Reply-To is never trusted by itself"
