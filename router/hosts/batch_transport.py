@@ -32,7 +32,7 @@ WAIT_EMPTY_S = 10.0
 PRIVATE = {
     driver.Consumer: (
         *("_drain_messages", "_wait_next_records", "_new_offset", "_filter_tps_with_pending_acks", "_reset_state"),
-        *("_new_consumer_thread", "_should_commit"),
+        *("_new_consumer_thread", "_should_commit", "verify_all_partitions_active"),
     ),
     driver.AIOKafkaConsumerThread: ("_create_worker_consumer", "_ensure_consumer"),
 }
@@ -84,6 +84,8 @@ class BatchConsumer(driver.Consumer):
         self._spans: Spans[Any] = Spans()
         self._room = asyncio.Event()
         self._moves = 0  # rebalances and seeks: a fetch that sees this change has read from an uncertain place
+        self._sought: dict[Any, int] = {}
+        """Where somebody has put a partition from which nothing was delivered since."""
         self._wants_batches: dict[str, bool] = {}
         super().__init__(*args, **kwargs)
 
@@ -133,8 +135,10 @@ class BatchConsumer(driver.Consumer):
 
     async def seek(self, partition: Any, offset: int) -> None:
         self._moves += 1
-        await super().seek(partition, offset)
-        self._forget([partition])
+        tp = TP(*partition)
+        await super().seek(tp, offset)
+        self._forget([tp])
+        self._sought[tp] = offset  # a fetch that is under way moves the position once more; see `_rewound`
 
     async def perform_seek(self) -> None:
         self._moves += 1
@@ -149,6 +153,8 @@ class BatchConsumer(driver.Consumer):
     def _forget(self, places: Any) -> None:
         self._moves += 1
         self._spans.forget(places)
+        for place in places:
+            self._sought.pop(TP(*place), None)
         self._room.set()
 
     async def wait_empty(self) -> None:
@@ -159,6 +165,10 @@ class BatchConsumer(driver.Consumer):
             log.warning("what is in work is left to the next owner", batches=self._spans.in_flight)
             self.let_go()
         await waiting
+
+    async def verify_all_partitions_active(self) -> None:
+        """Nothing: our own watchdog looks whether anything moves (`router.hosts.watchdog`), and Faust's crashes the
+        app over a partition that was sought and has no position yet."""
 
     def let_go(self) -> None:
         """What is in work now will not be finished here: nobody waits for it any more."""
@@ -216,6 +226,7 @@ class BatchConsumer(driver.Consumer):
             known = active is None or tp in active or tp in self._buffered_partitions
             if moves != self._moves or not self.flow_active or not known:
                 return False
+            self._sought.pop(tp, None)
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             if self._is_batched(tp.topic):
                 await self._hand_over(self._message_of(tp, batch))
@@ -240,7 +251,10 @@ class BatchConsumer(driver.Consumer):
     async def _rewound(self) -> bool:
         try:
             async with asyncio.timeout(self.app.conf.broker_request_timeout):
+                sought = dict(self._sought)
                 await self.perform_seek()
+                for tp, offset in sought.items():
+                    await self.seek(tp, offset)
         except Exception as error:  # in the middle of a rebalance; asked again before anything is delivered
             log.info("not rewound yet", error=repr(error))
             return False

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+import pytest
 
 from bus.port import Sink, Source
 from bus.records import Confirmed, Failed, Outcome, Outgoing
@@ -94,9 +96,17 @@ class Rig:
     """Of the hosts' group on the interactions topic."""
     lookup: Lookup = field(default_factory=Lookup)
     blobs: Blobs = field(default_factory=Blobs)
+    hosts: list[Host] = field(default_factory=list)
 
     def host(self, sink: Sink | None = None) -> Host:
-        return self.make(Triage(self.lookup, self.blobs, SystemClock()), sink or self.bus.sink())
+        self.hosts.append(self.make(Triage(self.lookup, self.blobs, SystemClock()), sink or self.bus.sink()))
+        return self.hosts[-1]
+
+    async def stop(self) -> None:
+        """Every host, also of a test that failed half way: the loop cannot end while one runs."""
+        for host in self.hosts:
+            async with asyncio.timeout(20):
+                await host.stop()
 
     async def committed(self) -> int:
         return sum(committed for committed, _ in (await self.positions()).values())
@@ -141,6 +151,11 @@ def record(event: Interaction) -> Outgoing:
 
 
 class HostContract:
+    @pytest.fixture(autouse=True)
+    async def _nothing_runs_on(self, rig: Rig) -> AsyncIterator[None]:
+        yield
+        await rig.stop()
+
     async def test_every_interaction_gets_one_decision_in_the_order_of_its_conversation(self, rig: Rig) -> None:
         await rig.put(*(record(interaction(n, f"c{n % 3}")) for n in range(1, 31)))
         host = rig.host()

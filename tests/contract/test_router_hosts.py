@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
+from faust.types.tuples import TP
 
 from bus.memory import MemoryBus
 from bus.port import Sink
@@ -16,6 +17,7 @@ from router.hosts.bus_host import GROUP, BusHost
 from router.hosts.faust_host import FaustHost
 from router.hosts.triage import Triage
 from router.hosts.watchdog import Positions, StuckError, Watchdog
+from schemas.decision import Decision
 from tests.contract.host_contract import HostContract, Rig, interaction, record
 from tests.kit.broker import BrokerHarness, embedded, emptied
 
@@ -59,6 +61,22 @@ def _positions(harness: BrokerHarness):  # type: ignore[no-untyped-def]
 
 class FaustContract(HostContract):
     """What Faust can get wrong besides."""
+
+    async def test_what_is_sought_back_is_decided_again_and_nothing_is_skipped(self, rig: Rig) -> None:
+        await rig.put(*(record(interaction(n)) for n in range(1, 6)))
+        host = rig.host()
+        await host.start()
+        await rig.until_committed(5)
+        [place] = [place for place, (committed, _) in (await rig.positions()).items() if committed]
+        await host._app.consumer.seek(TP(*place), 2)  # type: ignore[attr-defined]
+        await rig.put(record(interaction(6)))
+        await rig.until_committed(6)
+        seqs = [r.seq for r in await rig.results(9, repeats=True) if isinstance(r, Decision)]
+        assert seqs[:5] == [1, 2, 3, 4, 5]
+        assert set(seqs[5:]) >= {3, 4, 5}
+        assert len(await rig.results(6)) == 6
+        await host.drain()
+        await host.stop()
 
     async def test_a_consumer_that_fetches_no_more_and_says_nothing_is_noticed(self, rig: Rig) -> None:
         await rig.put(record(interaction(1)))
