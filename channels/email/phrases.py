@@ -29,6 +29,8 @@ _TIME = re.compile(r"\d{1,2}[:.hH時时시]\s?\d{2}")
 _YEAR = re.compile(r"(?:19|20)\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{2}")
 _QUOTED = re.compile(r"[ \t]{0,3}(?:[>＞›»]|&gt;)")
 _SEPARATOR_ENDS = re.compile(r"^[\s>]*[-_*=—–]{2,}\s*|\s*[-_*=—–]{2,}\s*$")
+_DASHES = tuple("-_*=—–")
+_COLONS = (":", "：")
 _RULE = re.compile(r"\s*[_\-=*—]{10,}\s*$")
 
 _ORIGINAL = {
@@ -82,11 +84,11 @@ _PHONE = re.compile(
 
 
 def is_quoted(line: str) -> bool:
-    return _QUOTED.match(line) is not None
+    return line[:1] == ">" or (not line[:1].isalnum() and _QUOTED.match(line) is not None)
 
 
 def is_rule(line: str) -> bool:
-    return _RULE.match(line) is not None
+    return not line[:1].isalnum() and _RULE.match(line) is not None
 
 
 def is_attribution(text: str) -> bool:
@@ -135,7 +137,7 @@ def is_original(line: str) -> bool:
 
 def is_forward(line: str) -> bool:
     """`---------- Forwarded message ---------`, `Begin forwarded message:`"""
-    if len(line) > 160:
+    if len(line) > 160 or (line.strip(" >*")[:1] not in _DASHES and line.rstrip()[-1:] not in _COLONS):
         return False
     words = _between(line)
     if words in _FORWARDED:
@@ -148,7 +150,7 @@ def field_of(line: str) -> tuple[str, str] | None:
     """(role, value) of a line in a quoted header block: `*From:* Ann` → ("from", "Ann")."""
     if len(line) > 2000:
         return None
-    match = _FIELD.match(line)
+    match = _FIELD.match(line) if ":" in line or "：" in line else None
     if match is None:
         return None
     word = match[1].strip("* \t").lower().replace(" ", "").replace("\u00a0", "")
