@@ -8,7 +8,10 @@ import pytest
 
 from store.database import Database
 from store.tables import metadata
+from tests.kit import dovecot as dovecot_kit
 from tests.kit import kafka, postgres
+from tests.kit.dovecot import Dovecot
+from tests.kit.oauth_server import OAuthServer
 
 
 def need(present: object, what: str) -> None:
@@ -38,6 +41,22 @@ def kafka_server() -> Iterator[str]:
     need(kafka.named() or kafka.can_run(), kafka.WHAT)
     with kafka.server() as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def oauth_server() -> Iterator[OAuthServer]:
+    with OAuthServer() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def dovecot(oauth_server: OAuthServer) -> Iterator[Dovecot]:
+    """A mail server, started once; each test takes users of its own."""
+    found = dovecot_kit.program()
+    need(found, dovecot_kit.WHAT)
+    assert found is not None
+    with dovecot_kit.server(found, f"{oauth_server.url}/tokeninfo?access_token=") as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

@@ -91,7 +91,14 @@ class Connection:
         self._client: Any = None
 
     async def open(self, username: str, secret: Secret) -> Self:
-        """Connect and sign in. Raises SignInRefused too."""
+        """Connect and sign in, or let go of everything. Raises SignInRefused too."""
+        try:
+            return await self._open(username, secret)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _open(self, username: str, secret: Secret) -> Self:
         tls = self._tls()
         host, port = self._settings.host, self._settings.port
         # Not IMAP4_SSL: that one cannot be told whom to call when the connection is lost.
@@ -203,6 +210,10 @@ class Connection:
                     await self._run("LOGOUT", self._client.protocol.logout(), CLOSE_TIMEOUT_S)
         finally:
             self._throw_away()
+            if self._client.protocol.transport is not None:
+                with contextlib.suppress(TimeoutError):  # the loop closes the socket a little later
+                    async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                        await self._lost.wait()
 
     async def _part(self, uid: int, section: str, start: int, count: int) -> bytes | None:
         what = f"(UID BODY.PEEK[{section}]<{start}.{count}>)"

@@ -26,17 +26,10 @@ class SignIn:
         """
         if self._tokens is None:
             assert self._imap.password is not None
-            return await self._try(make(), Secret(self._imap.password.get_secret_value()))
+            return await make().open(self._username, Secret(self._imap.password.get_secret_value()))
         token = await self._tokens.access()
         try:
-            return await self._try(make(), Secret(token, is_token=True))
+            return await make().open(self._username, Secret(token, is_token=True))
         except SignInRefused:
             self._tokens.refused(token)
-            return await self._try(make(), Secret(await self._tokens.access(), is_token=True))
-
-    async def _try(self, connection: Connection, secret: Secret) -> Connection:
-        try:
-            return await connection.open(self._username, secret)
-        except BaseException:
-            await connection.close()
-            raise
+            return await make().open(self._username, Secret(await self._tokens.access(), is_token=True))
