@@ -1,8 +1,8 @@
 # ruff: noqa: E501 - tables of phrases read better unbroken
 """What a bounce says: whom it is about, for good or for now, and which of our mails it returns.
 
-RFC 3464 where it is spoken; else the styles of qmail, Exim, Exchange, Domino, Japanese carriers and their kin, by a
-table of phrases; else `flufl.bounce`. Pure and total.
+RFC 3464 where it is spoken; else `flufl.bounce`, which knows a hundred styles; else the styles of qmail, Exim, Exchange,
+Domino, Japanese carriers and their kin, by a table of phrases. Pure and total.
 """
 
 import email
@@ -26,7 +26,7 @@ _BRACKETED = re.compile(rf"(?im)^[ \t>]*<({_ADDRESS})>\s*:?")
 _LEADING = re.compile(rf"(?im)^[ \t'\"]{{1,12}}({_ADDRESS})['\"]?(?:\s*$|\s+(?:on |\(|:|\.{{2}}))")
 _FIRST = re.compile(rf"(?im)^({_ADDRESS})\s*:?\s*$")
 _NAMED = re.compile(
-    rf"(?i)(?:could not be delivered to|was not delivered to|could not deliver (?:the |your )?(?:mail|message)?\s*to|delivery to|undeliverable to|recipient(?: address)?|to:|user unknown[^\n<]{{0,20}}|宛先|あて先|送信先|受信者|550[^\n<]{{0,60}})\s*[:：]?\s*[<\"']?({_ADDRESS})"
+    rf"(?i)(?:could not be delivered to|was not delivered to|could not deliver (?:the |your )?(?:mail|message)?\s*to|delivery to|undeliverable to|recipient(?: address)?|failed address(?:es)?|to:|user unknown[^\n<]{{0,20}}|宛先|あて先|送信先|受信者|550[^\n<]{{0,60}})\s*[:：]?\s*[<\"']?({_ADDRESS})"
 )
 _RCPT = re.compile(rf"(?i)(?:RCPT TO|for|to)\s*:?\s*<({_ADDRESS})>")
 _MESSAGE_ID = re.compile(r"(?im)^[ \t>]{0,6}Message-Id:\s*(<[^<>\s]{3,500}>|[^\s<>]{3,500}@[^\s<>]{1,300})")
@@ -67,9 +67,9 @@ def bounce(root: Part, *, text: str, subject: str, reports: Sequence[tuple[str, 
         recipients = [found for each in failed.split(",")[:MAX_RECIPIENTS] if (found := address_of(each))]
     own = _COPY.split(text, maxsplit=1)[0]
     if not recipients:
-        recipients = _from_text(own)
+        recipients = from_library(raw)
     if not recipients:
-        recipients = _from_library(raw)
+        recipients = _from_text(own)
     status = statuses[0] if statuses else None
     evidence = f"{words}\n{own}"
     if status is None or status.endswith(".0.0"):
@@ -143,7 +143,7 @@ def _from_text(text: str) -> list[str]:
     return []
 
 
-def _from_library(raw: bytes) -> list[str]:
+def from_library(raw: bytes) -> list[str]:
     """What `flufl.bounce` finds, which knows many rare formats."""
     from flufl.bounce import all_failures
 
@@ -168,14 +168,14 @@ def _kind(status: str | None, actions: set[str], subject: str, evidence: str) ->
             if status[0] == "4" and not actions and subjects.is_delay(evidence):
                 return "delayed"
             return "hard" if status[0] == "5" else "soft"
+    if not actions and status is None and subjects.is_delay(evidence):
+        return "delayed"
     if _FULL.search(evidence):
         return "soft"
     if code := _REPLY.search(evidence):
         return "hard" if code[1][0] == "5" else "soft"
     if _GONE.search(evidence):
         return "hard"
-    if not actions and subjects.is_delay(evidence):
-        return "delayed"
     return "soft" if _EXPIRED.search(evidence) else "hard"
 
 

@@ -3,13 +3,13 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
 from channels.email import html as html_
-from channels.email.automatic import Automatic, classify
-from channels.email.bounces import Bounce, bounce
+from channels.email.automatic import Automatic, classify, is_daemon
+from channels.email.bounces import Bounce, bounce, from_library
 from channels.email.content import Content, content_of
 from channels.email.fields import header, ids, instant
 from channels.email.invitation import Invitation, invitation
@@ -36,6 +36,7 @@ _TRACE = {
     *("x-virus-scanned", "x-gmail-labels", "x-gm-thrid"),
 }
 """Fields that are noted on the way."""
+_DOUBTFUL = {"none", "notification", "list", "bulk", "auto_reply"}
 _SHORT = 400
 """Up to this many characters a plain part beside HTML may be a placeholder."""
 
@@ -92,7 +93,14 @@ class Mail:
             own_list=self.people.via == "own_list",
             reports=self.content.reports,
         )
+        if self.automatic.kind in _DOUBTFUL and (is_daemon(self._author_address()) or self.people.envelope_from == ""):
+            self._second_look()
         self._defects(damage)
+
+    def _second_look(self) -> None:
+        """A mail system writes, and not in a way that says what it is: a bounce when a known format fits."""
+        if from_library(self.raw):
+            self.automatic = replace(self.automatic, kind="bounce", signals=(*self.automatic.signals, "format:bounce"))
 
     @cached_property
     def date(self) -> datetime | None:

@@ -26,7 +26,7 @@ _AUTO_REPLY = re.compile(
 )
 _BOUNCE = re.compile(
     r"(?i)^\s*(?:undeliver(?:able|ed)\b|undelivered mail returned|delivery (?:status notification|failure|failed|notification|report|has failed|problem|error|incomplete|delayed)|"
-    r"mail (?:delivery|system) (?:failed|failure|error|problem|subsystem|status)|mail delivery (?:failed|system|subsystem)|mail failure|mail could not be delivered|message (?:could not be|not|was not|delivery) deliver|"
+    r"mail (?:delivery|system) (?:failed|failure|error|problem|subsystem|status)|mail delivery (?:warning|failed|system|subsystem)|mail failure|mail could not be delivered|message (?:could not be|not|was not|delivery) deliver|"
     r"returned mail|returned to sender|failure notice|failure delivery|failed (?:mail )?delivery|email delivery failure|non[ -]?delivery (?:report|notification)|nondeliverable|"
     r"warning: (?:could not send|message .{1,80}delayed)|delayed (?:mail|delivery)|message delayed|rejected(?: mail)?:|could not be delivered|your message (?:could not|was not|wasn't|to .{1,200} (?:couldn't|could not|was) )|"
     r"\*?\*?message you sent blocked|dsn:|ndn:|unzustellbar|zustellung fehlgeschlagen|nicht zustellbar|unzustellbare|zustell(?:ungs)?(?:fehler|benachrichtigung)|e-?mail konnte nicht|nachricht nicht zugestellt|"
@@ -35,11 +35,11 @@ _BOUNCE = re.compile(
     r"onbestelbaar|niet (?:bezorgd|afgeleverd|bestelbaar)|n[ãa]o entregue|n[ãa]o foi poss[íi]vel entregar|falha na entrega|devolu[çc][ãa]o|"
     r"kunde inte levereras|oleverbart|olevererat|kan ikke leveres|ikke levert|ulevérbar|uleverbar|ej leverera|toimittamaton|ei voitu toimittaa|"
     r"niedostarczona|nie (?:mo[żz]na )?dostarcz|zwrot|nedoru[čc]iteln|nedoru[čc]en|k[ée]zbes[íi]thetetlen|nelivrabil|iletilemedi|teslim edilemedi|"
-    r"не ?доставлен|недоставленн|невозможно доставить|не вдалося доставити|δεν (?:ήταν δυνατή|παραδόθηκε)|配信不能|配信できません|送信できません|配送エラー|メール送信エラー|未送達|無法傳遞|无法投递|退信|系统退信|未送达|배달 ?(?:되지|실패)|전송 ?실패|반송|"
+    r"не ?доставлен|ваше сообщение не доставлено|недоставленн|невозможно доставить|не вдалося доставити|δεν (?:ήταν δυνατή|παραδόθηκε)|配信不能|配信できません|送信できません|配送エラー|メール送信エラー|未送達|邮件传输失败|無法傳遞|无法投递|退信|系统退信|未送达|배달 ?(?:되지|실패)|전송 ?실패|반송|"
     r"لم يتم تسليم|תעדר מסירה|לא ניתן למסור)"
 )
 _DELAYED = re.compile(
-    r"(?i)\bdelay|will (?:keep|continue to) (?:try|be retried)|still (?:trying|being retried)|no action is required|warning: (?:could not send|message)|not been delivered yet|verzögert|retardé|retrasad|ritardo|задерж|you do not need to resend|will be retried"
+    r"(?i)\bdelay|will (?:keep|continue to) (?:try|be retried)|still (?:trying|being retried)|attempts will continue|(?:been|was) postponed|no action is required|warning: (?:could not send|message)|not been delivered yet|verzögert|retardé|retrasad|ritardo|задерж|you do not need to resend|will be retried"
 )
 _RECEIPT = re.compile(
     r"(?i)^\s*(?:read(?: receipt)?\s*:|return receipt|disposition notification|read receipt|gelesen\s*:|lesebest[äa]tigung|lu\s*:|accus[ée] de (?:lecture|r[ée]ception)|le[íi]do\s*:|confirmaci[óo]n de lectura|letto\s*:|conferma di lettura|gelezen\s*:|leesbevestiging|lida\s*:|lido\s*:|l[äa]st\s*:|lest\s*:|luettu\s*:|przeczytano?\s*:|přečteno\s*:|прочитано\s*:|開封済み\s*[:：]|已读\s*[:：]|已讀\s*[:：]|읽음\s*[:：]|okundu\s*:|not read\s*:|ungelesen gel[öo]scht)"

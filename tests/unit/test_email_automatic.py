@@ -348,3 +348,21 @@ def test_our_own_form_relay_is_the_customers() -> None:
     found = told(raw, own_addresses=["web@shop.example"], trusted_forms=["web@shop.example"])
     assert (found["sender"]["address"], found["automatic"]["class"]) == ("ann@example.org", "none")
     assert told(raw)["sender"]["address"] == "web@shop.example", "a Reply-To is never trusted by itself"
+
+
+def test_a_mail_system_that_says_only_in_its_own_words_that_it_bounces() -> None:
+    found = told(
+        "From: MDaemon@receive.example\nTo: help@shop.example\nPrecedence: bulk\nSubject: Permanent Delivery Failure\n\n"
+        "The attached message had PERMANENT fatal delivery errors!\n\n"
+        "After one or more unsuccessful delivery attempts the attached message has\nbeen removed from the mail queue on this server.\n\n"
+        "YOUR MESSAGE WAS NOT DELIVERED TO ONE OR MORE RECIPIENTS!\n\nFailed address: ann@example.org\n\n--- Session Transcript ---\n"
+    )
+    assert (found["automatic"]["class"], found["bounce"]["recipient"]) == ("bounce", "ann@example.org")
+
+
+def test_a_bounce_that_somebody_forwards_is_that_persons_mail() -> None:
+    found = told(
+        "From: bob@example.net\nTo: help@shop.example\nSubject: Fwd: Undelivered Mail Returned to Sender\n\nwhat is this?\n\n"
+        "---------- Forwarded message ---------\nFrom: MAILER-DAEMON@x.example\nDate: Mon\nSubject: Undelivered\nTo: bob\n\n<ann@example.org>: 550 user unknown\n"
+    )
+    assert (found["automatic"]["class"], found["bounce"]) == ("none", None)

@@ -62,7 +62,8 @@ def test_a_parent_domain_signs_for_its_children_and_not_the_other_way() -> None:
 
 MICROSOFT = (
     "Authentication-Results",
-    "spf=pass (sender IP is 192.0.2.1)\r\n smtp.mailfrom=example.org; dkim=pass (signature was verified) header.d=example.org;"
+    "spf=pass (sender IP is 192.0.2.1)\r\n smtp.mailfrom=example.org;"
+    "dkim=pass (signature was verified) header.d=example.org;"
     "dmarc=pass action=none header.from=example.org;compauth=pass reason=100",
 )
 HOP = ("Received", "from A.prod.outlook.com by B.prod.outlook.com with HTTPS; Mon, 4 May 2026 10:00:00 +0000")
@@ -82,7 +83,8 @@ def test_nobody_else_is_believed(ids: tuple[str, ...]) -> None:
 
 def test_the_report_shows_what_was_found() -> None:
     found = told(
-        "Authentication-Results: mx.shop.example 1; spf=softfail smtp.mailfrom=x.example; dkim=pass header.d=example.org\n"
+        "Authentication-Results: mx.shop.example 1; spf=softfail smtp.mailfrom=x.example;\n"
+        " dkim=pass header.d=example.org\n"
         "From: a@example.org\nReply-To: thief@evil.example\n\nx",
         authserv_ids=["MX.shop.example"],
     )
