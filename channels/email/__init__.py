@@ -1,26 +1,19 @@
-"""Email: in by SMTP, LMTP and IMAP, out through the delivery ledger."""
+"""Email: in by SMTP, LMTP and IMAP, out through the delivery ledger.
 
-from collections.abc import Mapping
-from typing import Any
+`CHANNEL` is made when it is asked for: the parser's worker processes live in this package too, and need none of it.
+"""
 
-from channels.email.ingress import SmtpIngress
-from channels.email.mailboxes.service import Mailboxes
-from channels.email.reading import MailReader
-from channels.email.sender import EmailSender
-from channels.email.settings import EmailSettings
-from channels.port import Channel, Context, Parts
-from channels.presence import Presence
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from channels.port import Channel
 
-def _build(context: Context, accounts: Mapping[str, Any]) -> Parts:
-    if not accounts:
-        return Parts()
-    presence = Presence(context.store, context.clock)
-    reader = MailReader(accounts)
-    return Parts(
-        inbound=[reader, SmtpIngress(context, accounts, reader), Mailboxes(context, accounts, reader)],
-        outbound=[presence, EmailSender(context, accounts, presence)],
-    )
+    CHANNEL: Channel
 
 
-CHANNEL = Channel(name="email", settings=EmailSettings, build=_build)
+def __getattr__(name: str) -> "Channel":
+    if name != "CHANNEL":
+        raise AttributeError(name)
+    from channels.email.channel import CHANNEL
+
+    return CHANNEL

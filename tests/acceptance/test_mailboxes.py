@@ -407,7 +407,7 @@ async def test_kill_9_between_accept_and_publish_loses_nothing(dovecot: Dovecot,
         asked = (acceptances, outbox)
         return tuple(conn.scalar(select(func.count()).select_from(table)) or 0 for table in asked)  # type: ignore[return-value]
 
-    for share in (0.2, 0.6, 1.0):
+    for share in (0.3, 1.0):
         child = subprocess.Popen([sys.executable, "-m", "tests.kit.edge_process", str(tmp_path)])
         try:
             async with asyncio.timeout(60):
