@@ -5,6 +5,8 @@ from typing import Any
 import typer
 
 from switchboard.cli.app import configuration, quiet_logs
+from switchboard.cli.mail_import import import_
+from switchboard.cli.mail_login import login
 from switchboard.cli.output import Json, show
 from switchboard.cli.parse_mail import parse
 
@@ -24,3 +26,5 @@ def list_(json: Json = False) -> None:
 
 
 group.command("parse")(parse)
+group.command("import")(import_)
+group.command("login")(login)

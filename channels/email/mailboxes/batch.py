@@ -1,4 +1,4 @@
-"""Some mails of one folder on their way from the server into the store."""
+"""Some mails of one folder, or one import, on their way into the store."""
 
 import asyncio
 from collections import defaultdict
@@ -46,21 +46,24 @@ class _Mail:
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
-    """`fetch` each mail, then `settle` them together."""
+    """`fetch` or `add` each mail, then `settle` them together."""
 
     account: str
-    folder: str
+    where: str
+    """Where a mail is found by its UID, in words for a person."""
     settings: EmailSettings
+    max_bytes: int
     reader: MailReader
     intake: Intake
     now: Callable[[], datetime]
     count: Callable[[str], None]
     """Told what became of each mail: accepted, copy, held, blocked, not_ours, vanished, set_aside."""
+    archived: bool = False
+    """Recorded as closed, for nobody to answer."""
     _mails: list[_Mail] = field(default_factory=list)
 
     async def fetch(self, connection: Connection, uid: int, known: Listed | None, cursor: Cursor) -> None:
         """Fetch one mail and have it parsed meanwhile. Raises MailboxUnavailable."""
-        assert self.settings.imap is not None
         if known is None:
             self.count("vanished")
             return
@@ -70,7 +73,7 @@ class Batch:
         if backfill and cursor.since is not None and received_at < cursor.since:
             self.count("not_ours")
             return
-        limit = self.settings.imap.max_bytes
+        limit = self.max_bytes
         raw, hold = None, TOO_LARGE
         if known.size <= limit:
             try:
@@ -85,10 +88,15 @@ class Batch:
                 hold = UNREADABLE
         if raw is None:
             raw = await self._header(connection, uid)
-        address = self.settings.address
-        reading = self.reader.read(raw, self.account, received_at, envelope_to=[address])
+        self.add(uid, raw, received_at, backfill=backfill, hold=hold, size=known.size)
+
+    def add(
+        self, uid: int, raw: bytes, received_at: datetime, *, backfill: bool = False, hold: str = "", size: int = 0
+    ) -> None:
+        """Have a mail parsed. `hold`: why `raw` is its header block only; `size` is the whole mail's."""
+        reading = self.reader.read(raw, self.account, received_at, envelope_to=[self.settings.address])
         task = asyncio.create_task(reading, name=f"parse {self.account} {uid}")
-        self._mails.append(_Mail(uid, raw, received_at, task, backfill, hold, known.size))
+        self._mails.append(_Mail(uid, raw, received_at, task, backfill, hold, size))
 
     async def _header(self, connection: Connection, uid: int) -> bytes:
         try:
@@ -137,6 +145,8 @@ class Batch:
             contact = self._stand_in(mail, contact)
         if mail.backfill:
             contact = contact.model_copy(update={"flags": (*contact.flags, BACKFILL)})
+        if self.archived:
+            contact = contact.model_copy(update={"archived": True})
         kind = "message/rfc822-headers" if mail.hold else "message/rfc822"
         try:
             acceptance = await self.intake.accept(
@@ -146,7 +156,7 @@ class Batch:
             raise
         except Exception as error:  # a bug that this mail has found: it must not stop those behind it
             log.exception("a mail could not be accepted", account=self.account, uid=mail.uid)
-            detail = f"{self.folder}, UID {mail.uid}: {type(error).__name__}"
+            detail = f"{self.where} {mail.uid}: {type(error).__name__}"
             await self.intake.set_aside("email", self.account, mail.raw, now, detail=detail, media_type=kind)
             return "set_aside"
         if acceptance.copy:
@@ -155,12 +165,11 @@ class Batch:
 
     def _stand_in(self, mail: _Mail, contact: Contact) -> Contact:
         """For a mail that stays on the server: its header fields, and where to find it."""
-        assert self.settings.imap is not None
-        why = f"it has {mail.size:,} bytes, the limit is {self.settings.imap.max_bytes:,}"
+        why = f"it has {mail.size:,} bytes, the limit is {self.max_bytes:,}"
         if mail.hold == UNREADABLE:
             why = "the mail server could not give its text"
-        text = f"(This mail was not fetched: {why}. It is still in the mailbox, folder {self.folder}, UID {mail.uid}.)"
-        update = {"text": text, "flags": (*contact.flags, mail.hold), "automatic": contact.automatic}
+        text = f"(This mail was not fetched: {why}. It is still in {self.where} {mail.uid}.)"
+        update: dict[str, object] = {"text": text, "flags": (*contact.flags, mail.hold)}
         if not mail.raw:
-            update["native_id"] = f"{self.account}/{self.folder}/{mail.uid}/{mail.received_at.isoformat()}"
+            update["native_id"] = f"{self.account}/{self.where}/{mail.uid}/{mail.received_at.isoformat()}"[:1024]
         return contact.model_copy(update=update)

@@ -189,8 +189,9 @@ class Mailboxes:
         def batch() -> Batch:
             return Batch(
                 account=place.account,
-                folder=place.folder,
+                where=f"the mailbox's folder {place.folder} as UID",
                 settings=settings,
+                max_bytes=imap.max_bytes,
                 reader=self._reader,
                 intake=context.store.intake,
                 now=context.clock.now,
