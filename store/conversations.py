@@ -5,7 +5,7 @@ root of the references and the sender, so that racing edges compute the same one
 of their own, linked for agents. A subject proves nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -112,9 +112,22 @@ def index_messages(conn: Connection, conversation_id: str, message_ids: Iterable
 
 def lock(conn: Connection, conversation_id: str) -> int | None:
     """Take the conversation's lock; its last seq, or None if there is no such conversation."""
-    return conn.scalar(select(conversations.c.last_seq).where(conversations.c.id == conversation_id).with_for_update())
+    return lock_all(conn, [conversation_id]).get(conversation_id)
 
 
+def lock_all(conn: Connection, conversation_ids: Collection[str]) -> dict[str, int]:
+    """Take the locks of conversations, always in the same order; the last seq of each."""
+    if not conversation_ids:
+        return {}
+    return {row.id: row.last_seq for row in conn.execute(_LOCKED, {"wanted": sorted(set(conversation_ids))})}
+
+
+_LOCKED = (
+    select(conversations.c.id, conversations.c.last_seq)
+    .where(conversations.c.id.in_(bindparam("wanted", expanding=True)))
+    .order_by(conversations.c.id)
+    .with_for_update()
+)
 _ALIAS = select(conversation_aliases.c.merged_into).where(conversation_aliases.c.id == bindparam("id"))
 
 

@@ -1,27 +1,35 @@
 """Decisions, as applied; and the memory of machine-made answers that their caps are checked against."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Column, bindparam, func, select
 from sqlalchemy.engine import Connection
 
 from schemas.decision import Decision
-from store.sql import insert_new
+from store.sql import Written, insert_many_new
 from store.tables import auto_answers, decisions
 
 
-def add(conn: Connection, decision: Decision, refused: str = "") -> bool:
-    """Keep the first decision of an interaction's round. False if there is one."""
-    return insert_new(
+def add(conn: Connection, made: Sequence[tuple[Decision, str]]) -> None:
+    """Keep decisions, each with why its answer was refused or "". One that is known already is left as it is."""
+    insert_many_new(
         conn,
         decisions,
-        id=decision.id,
-        interaction_id=decision.interaction_id,
-        policy_version=decision.policy_version,
-        decided_at=decision.decided_at,
-        refused=refused,
-        body=decision.model_dump(mode="json"),
+        [
+            {
+                "id": decision.id,
+                "interaction_id": decision.interaction_id,
+                "policy_version": decision.policy_version,
+                "decided_at": decision.decided_at,
+                "refused": refused,
+                "body": Written(decision.model_dump_json().encode()),
+            }
+            for decision, refused in made
+        ],
     )
 
 
@@ -65,30 +73,52 @@ def latest(conn: Connection, interaction_ids: Sequence[str]) -> dict[str, tuple[
     return {r.interaction_id: (Decision.model_validate(r.body), r.refused) for r in rows}
 
 
-def note_answer(conn: Connection, conversation_id: str, rule: str, address: str, domain: str, at: datetime) -> bool:
-    """Remember a machine-made answer. False if this rule has answered in this conversation before."""
-    return insert_new(
-        conn, auto_answers, conversation_id=conversation_id, rule=rule, address=address, domain=domain, at=at
+@dataclass(frozen=True, slots=True)
+class AutoAnswered:
+    """A machine-made answer, remembered for the caps. `domain` is "" where there is none."""
+
+    conversation_id: str
+    rule: str
+    address: str
+    domain: str
+    at: datetime
+
+
+def note_answers(conn: Connection, given: Sequence[AutoAnswered]) -> None:
+    insert_many_new(conn, auto_answers, [asdict(each) for each in given])
+
+
+def rules_that_answered(conn: Connection, conversation_ids: Collection[str]) -> set[tuple[str, str]]:
+    """(conversation, rule) of all machine-made answers in these conversations."""
+    return {(c, rule) for c, rule in conn.execute(_ANSWERED_BY, {"wanted": list(conversation_ids)})}
+
+
+def answers_of_addresses(conn: Connection, addresses: Collection[str], since: datetime) -> Counter[str]:
+    """How many machine-made answers each address was given since."""
+    return _counted(conn, _OF_ADDRESSES, addresses, since)
+
+
+def answers_of_domains(conn: Connection, domains: Collection[str], since: datetime) -> Counter[str]:
+    """How many machine-made answers each mail domain was given since."""
+    return _counted(conn, _OF_DOMAINS, domains, since)
+
+
+def _counted(conn: Connection, query: Any, wanted: Collection[str], since: datetime) -> Counter[str]:
+    rows = conn.execute(query, {"wanted": list(wanted), "since": since})
+    return Counter({name: count for name, count in rows})
+
+
+_ANSWERED_BY = select(auto_answers.c.conversation_id, auto_answers.c.rule).where(
+    auto_answers.c.conversation_id.in_(bindparam("wanted", expanding=True))
+)
+
+
+def _counting(column: Column[str]) -> Any:
+    return (
+        select(column, func.count())
+        .where(column.in_(bindparam("wanted", expanding=True)), auto_answers.c.at > bindparam("since"))
+        .group_by(column)
     )
 
 
-def answered_by_rule(conn: Connection, conversation_id: str, rule: str) -> bool:
-    query = select(auto_answers.c.rule).where(
-        auto_answers.c.conversation_id == conversation_id, auto_answers.c.rule == rule
-    )
-    return conn.scalar(query) is not None
-
-
-def answers_since(conn: Connection, *, address: str, domain: str, now: datetime) -> tuple[int, int]:
-    """(machine-made answers to this address in the last day, to its domain in the last hour)."""
-    daily = conn.scalar(
-        select(func.count())
-        .select_from(auto_answers)
-        .where(auto_answers.c.address == address, auto_answers.c.at > now - timedelta(days=1))
-    )
-    hourly = conn.scalar(
-        select(func.count())
-        .select_from(auto_answers)
-        .where(auto_answers.c.domain == domain, auto_answers.c.at > now - timedelta(hours=1))
-    )
-    return daily or 0, hourly or 0
+_OF_ADDRESSES, _OF_DOMAINS = _counting(auto_answers.c.address), _counting(auto_answers.c.domain)

@@ -178,7 +178,7 @@ def _reply(
         not_before=not_before,
         traceparent=latest.traceparent,
     )
-    replies.request(conn, out, made)
+    replies.request(conn, out, [made])
     ledger.move(
         conn,
         answered,

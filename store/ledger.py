@@ -31,6 +31,17 @@ class Standing:
     round: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """Where an interaction goes, from where it may, and who says so. `detail` is for its history."""
+
+    to: InteractionState
+    frm: tuple[InteractionState, ...]
+    actor: str
+    reason: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelBalance:
     """One line of the ledger. Balanced: what was accepted is what the states add up to."""
@@ -132,33 +143,46 @@ def move(
     for state in frm:
         if to not in INTERACTION_MOVES[state]:
             raise ValueError(f"no interaction moves from {state} to {to}")
-    if not interaction_ids:
-        return []
-    moved = [
-        Standing(r.id, r.conversation_id, r.seq, to, reason, r.round)
-        for r in conn.execute(
-            update(interactions)
-            .where(interactions.c.id.in_(list(interaction_ids)), interactions.c.state.in_([s.value for s in frm]))
-            .values(state=to.value, reason=reason, changed_at=at)
-            .returning(interactions.c.id, interactions.c.conversation_id, interactions.c.seq, interactions.c.round)
-        )
-    ]
-    extra = {**({"reason": reason} if reason else {}), **(detail or {})}
+    move_ = Move(to=to, frm=tuple(frm), actor=actor, reason=reason, detail=detail or {})
+    return move_all(conn, dict.fromkeys(interaction_ids, move_), at)
+
+
+def move_all(conn: Connection, moves: Mapping[str, Move], at: datetime) -> list[Standing]:
+    """Each interaction's move, if it is in one of the states that the move starts from. Those that moved, as they now
+    stand."""
+    alike: dict[tuple[InteractionState, tuple[InteractionState, ...], str], list[str]] = {}
+    for interaction_id, m in moves.items():
+        alike.setdefault((m.to, m.frm, m.reason), []).append(interaction_id)
+    moved: list[Standing] = []
+    for (to, frm, reason), wanted in alike.items():
+        values = {"to": to.value, "why": reason, "at": at, "wanted": wanted, "frm": [s.value for s in frm]}
+        moved += [Standing(r.id, r.conversation_id, r.seq, to, reason, r.round) for r in conn.execute(_MOVE, values)]
     history.record(
         conn,
         [
             Entry(
-                event=to.value,
-                actor=actor,
+                event=m.state.value,
+                actor=moves[m.id].actor,
                 interaction_id=m.id,
                 conversation_id=m.conversation_id,
                 at=at,
-                detail=extra or None,
+                detail={**({"reason": m.reason} if m.reason else {}), **moves[m.id].detail} or None,
             )
             for m in moved
         ],
     )
     return moved
+
+
+_MOVE = (
+    update(interactions)
+    .where(
+        interactions.c.id.in_(bindparam("wanted", expanding=True)),
+        interactions.c.state.in_(bindparam("frm", expanding=True)),
+    )
+    .values(state=bindparam("to"), reason=bindparam("why"), changed_at=bindparam("at"))
+    .returning(interactions.c.id, interactions.c.conversation_id, interactions.c.seq, interactions.c.round)
+)
 
 
 def reissue(conn: Connection, interaction: Interaction, *, frm: InteractionState, actor: str, at: datetime) -> bool:
@@ -199,14 +223,21 @@ def load(conn: Connection, interaction_ids: Collection[str]) -> dict[str, Intera
 
 def find(conn: Connection, interaction_id: str) -> tuple[Standing, Interaction | None] | None:
     """Where it stands, and as it was accepted."""
-    r = conn.execute(_BY_ID, {"wanted": interaction_id}).one_or_none()
-    if r is None:
-        return None
-    standing = Standing(r.id, r.conversation_id, r.seq, InteractionState(r.state), r.reason, r.round)
-    return standing, None if r.body is None else Interaction.model_validate(r.body)
+    return find_all(conn, [interaction_id]).get(interaction_id)
 
 
-_BY_ID = select(interactions).where(interactions.c.id == bindparam("wanted"))
+def find_all(conn: Connection, interaction_ids: Collection[str]) -> dict[str, tuple[Standing, Interaction | None]]:
+    """As `find`, by id; those that nobody knows are left out."""
+    return {
+        r.id: (
+            Standing(r.id, r.conversation_id, r.seq, InteractionState(r.state), r.reason, r.round),
+            None if r.body is None else Interaction.model_validate(r.body),
+        )
+        for r in conn.execute(_BY_ID, {"wanted": list(interaction_ids)})
+    }
+
+
+_BY_ID = select(interactions).where(interactions.c.id.in_(bindparam("wanted", expanding=True)))
 
 
 def of_conversation(conn: Connection, conversation_id: str) -> list[tuple[Standing, Interaction | None]]:

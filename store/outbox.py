@@ -6,6 +6,7 @@ store, and what it forgot is published again under its new incarnation.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -16,7 +17,7 @@ from sqlalchemy.engine import Connection
 from schemas import codec
 from schemas.events import TOPIC_OF, Event, event_id
 from schemas.outbox import OutboxRow
-from store.sql import dialect_insert, insert, insert_row, news
+from store.sql import dialect_insert, insert, news
 from store.tables import broker_log, leases, outbox, outbox_positions
 
 EFFECT_TOPICS = ("interactions", "replies", "deliveries")
@@ -30,47 +31,69 @@ class Outbox:
         self._shard_of = shard_of
 
     def put(self, conn: Connection, event: Event, *, new: bool = False) -> bool:
-        """Write an event for publishing. False if an event of that id was written before; `new`: it cannot have been.
+        """As `put_many`, for one event. False if an event of that id was written before."""
+        return self.put_many(conn, [event], new=new) == 1
 
-        The caller holds the conversation's lock, or is the only writer: that makes positions follow commits.
+    def put_many(self, conn: Connection, events: Sequence[Event], *, new: bool = False) -> int:
+        """Write events for publishing, in this order; how many. Those of an id that was written before are left out;
+        `new`: there can be none.
+
+        The caller holds the locks of their conversations, or is the only writer: that makes positions follow commits.
         """
-        encoded = codec.encode(event)
-        identity = event_id(event)
-        topic = TOPIC_OF[event.TYPE]
-        if not new and conn.scalar(_KNOWN, {"event": identity}) is not None:
-            return False
-        position = conn.scalar(_next_position(conn.dialect.name), {"key": encoded.key, "topic": topic, "position": 1})
-        insert_row(
-            conn,
-            outbox,
-            event_id=identity,
-            topic=topic,
-            key=encoded.key,
-            shard=self._shard_of(encoded.key),
-            position=position,
-            headers=[[name, value.decode()] for name, value in encoded.headers],
-            value=encoded.value,
-        )
+        if not new and events:
+            known = set(conn.scalars(_KNOWN, {"events": [event_id(event) for event in events]}))
+            events = [event for event in events if event_id(event) not in known]
+        if not events:
+            return 0
+        rows: list[dict[str, Any]] = []
+        counts: Counter[tuple[str, str]] = Counter()
+        for event in events:
+            encoded, topic = codec.encode(event), TOPIC_OF[event.TYPE]
+            counts[(encoded.key, topic)] += 1
+            rows.append(
+                {
+                    "event_id": event_id(event),
+                    "topic": topic,
+                    "key": encoded.key,
+                    "shard": self._shard_of(encoded.key),
+                    "headers": [[name, value.decode()] for name, value in encoded.headers],
+                    "value": encoded.value,
+                }
+            )
+        # Always in the same order: two transactions may want the same places.
+        wanted = [{"key": key, "topic": topic, "position": count} for (key, topic), count in sorted(counts.items())]
+        ends = conn.execute(_more_positions(conn.dialect.name), wanted)
+        last = {(row.key, row.topic): row.position for row in ends}
+        for row in reversed(rows):
+            row["position"] = last[(row["key"], row["topic"])]
+            last[(row["key"], row["topic"])] -= 1
+        conn.execute(_INSERT, rows)
         news(conn)
-        return True
+        return len(rows)
 
 
-_KNOWN = select(outbox.c.id).where(outbox.c.event_id == bindparam("event"))
+_INSERT = outbox.insert()
+_KNOWN = select(outbox.c.event_id).where(outbox.c.event_id.in_(bindparam("events", expanding=True)))
 
 
 @cache
-def _next_position(dialect: str) -> Any:
-    return (
-        dialect_insert(dialect, outbox_positions)
-        .on_conflict_do_update(index_elements=["key", "topic"], set_={"position": outbox_positions.c.position + 1})
-        .returning(outbox_positions.c.position)
+def _more_positions(dialect: str) -> Any:
+    made = dialect_insert(dialect, outbox_positions)
+    more = outbox_positions.c.position + made.excluded.position
+    return made.on_conflict_do_update(index_elements=["key", "topic"], set_={"position": more}).returning(
+        outbox_positions.c.key, outbox_positions.c.topic, outbox_positions.c.position
     )
 
 
 def done(conn: Connection, event_ids: Sequence[str]) -> None:
     """These events have had their effect: never publish them again."""
     if event_ids:
-        conn.execute(update(outbox).where(outbox.c.event_id.in_(event_ids), ~outbox.c.done).values(done=True))
+        conn.execute(_DONE, {"events": list(event_ids)})
+
+
+_DONE = (
+    update(outbox).where(outbox.c.event_id.in_(bindparam("events", expanding=True)), ~outbox.c.done).values(done=True)
+)
 
 
 def pending(conn: Connection, shards: Sequence[int], incarnation: str, limit: int) -> list[OutboxRow]:

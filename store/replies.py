@@ -2,32 +2,44 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.engine import Connection
 
 from schemas.interaction import EmailContent, Interaction
 from schemas.reply import Reply, Thread
 from store.outbox import Outbox
-from store.sql import insert_new
+from store.sql import Written
 from store.tables import replies
 
 
-def request(conn: Connection, out: Outbox, reply: Reply) -> bool:
-    """Keep the reply and hand it to the senders. False if a reply of that id exists.
+def request(conn: Connection, out: Outbox, made: Sequence[Reply]) -> list[str]:
+    """Keep replies and hand them to the senders, in this order. The ids of those that are new.
 
-    The caller holds the conversation's lock.
+    The caller holds the locks of their conversations.
     """
-    inserted = insert_new(
-        conn,
-        replies,
-        id=reply.id,
-        conversation_id=reply.conversation_id,
-        created_at=reply.created_at,
-        body=reply.model_dump(mode="json"),
-    )
-    if inserted:
-        out.put(conn, reply, new=True)
-    return inserted
+    if not made:
+        return []
+    known = set(conn.scalars(_KNOWN, {"wanted": [reply.id for reply in made]}))
+    new = [reply for reply in made if reply.id not in known]
+    if new:
+        conn.execute(
+            _INSERT,
+            [
+                {
+                    "id": reply.id,
+                    "conversation_id": reply.conversation_id,
+                    "created_at": reply.created_at,
+                    "body": Written(reply.model_dump_json().encode()),
+                }
+                for reply in new
+            ],
+        )
+        out.put_many(conn, new, new=True)
+    return [reply.id for reply in new]
+
+
+_KNOWN = select(replies.c.id).where(replies.c.id.in_(bindparam("wanted", expanding=True)))
+_INSERT = replies.insert()
 
 
 def get(conn: Connection, reply_id: str) -> Reply | None:

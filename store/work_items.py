@@ -4,90 +4,22 @@ Every new owner gets a higher epoch; a write with an older one is refused, so th
 cannot answer a second time.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Select, case, func, select, update
 from sqlalchemy.engine import Connection
 
-from schemas import ids
-from schemas.decision import TIERS, Tier
 from schemas.errors import NotFound, StateConflict
-from schemas.interaction import Interaction
-from schemas.states import OPEN_WORK_ITEM_STATES, WORK_ITEM_MOVES, WorkItemState
+from schemas.states import WORK_ITEM_MOVES, WorkItemState
 from schemas.work_item import WorkItem
-from store import conversations
 from store.outbox import Outbox
 from store.tables import work_items
-
-_OPEN = [s.value for s in OPEN_WORK_ITEM_STATES]
 
 
 class LeaseLost(StateConflict):
     """The work item is no longer this agent's: the lease ran out, or somebody else has it."""
-
-
-def enqueue(
-    conn: Connection,
-    out: Outbox,
-    interaction: Interaction,
-    *,
-    queue: str,
-    tier: Tier,
-    deadline: datetime,
-    skills: Sequence[str] = (),
-    tags: Sequence[str] = (),
-    reason: str = "",
-    now: datetime,
-) -> WorkItem:
-    """Open a work item for the interaction's conversation, or let the open one take it in.
-
-    The more urgent tier and the earlier deadline win; the place in line is kept.
-    """
-    conversations.lock(conn, interaction.conversation_id)
-    row = conn.execute(
-        select(work_items)
-        .where(work_items.c.conversation_id == interaction.conversation_id, work_items.c.state.in_(_OPEN))
-        .with_for_update()
-    ).one_or_none()
-    if row is not None:
-        reasons = row.reason.split("; ") if row.reason else []
-        return _change(
-            conn,
-            out,
-            row,
-            now,
-            tier=min(row.tier, tier, key=TIERS.index),
-            deadline=min(row.deadline, deadline),
-            skills=sorted({*(row.skills or ()), *skills}),
-            tags=sorted({*(row.tags or ()), *tags}),
-            reason="; ".join(reasons if not reason or reason in reasons else [*reasons, reason]),
-        )
-    count = conn.scalar(
-        select(func.count()).select_from(work_items).where(work_items.c.conversation_id == interaction.conversation_id)
-    )
-    values: dict[str, Any] = {
-        "id": ids.work_item_id(interaction.conversation_id, (count or 0) + 1),
-        "version": 1,
-        "conversation_id": interaction.conversation_id,
-        "channel": interaction.channel,
-        "account": interaction.account,
-        "customer_id": interaction.customer_id,
-        "reference": interaction.reference,
-        "subject": interaction.subject or interaction.text[:80],
-        "queue": queue,
-        "tier": tier,
-        "deadline": deadline,
-        "enqueued_at": now,
-        "state": WorkItemState.QUEUED.value,
-        "skills": sorted(skills),
-        "tags": sorted(tags),
-        "reason": reason,
-        "changed_at": now,
-    }
-    row = conn.execute(work_items.insert().values(**values).returning(*work_items.c)).one()
-    return _tell(conn, out, row)
 
 
 def claim(
@@ -134,7 +66,7 @@ def held(conn: Connection, item_id: str, agent: str, epoch: int) -> WorkItem:
     if row.state != WorkItemState.ASSIGNED.value or row.agent != agent or row.epoch != epoch:
         now_with = f"taken by {row.agent}" if row.agent and row.agent != agent else f"now {row.state}"
         raise LeaseLost(f"work item {item_id} is no longer yours: {now_with}", hint="accept it again if it waits")
-    return _item(row)
+    return item_of(row._asdict())
 
 
 def renew(conn: Connection, item_id: str, agent: str, epoch: int, until: datetime) -> WorkItem:
@@ -175,27 +107,27 @@ def get(conn: Connection, item_id: str) -> WorkItem:
     row = conn.execute(select(work_items).where(work_items.c.id == item_id)).one_or_none()
     if row is None:
         raise NotFound(f"no work item {item_id}")
-    return _item(row)
+    return item_of(row._asdict())
 
 
 def line(conn: Connection, queues: Sequence[str], limit: int) -> list[WorkItem]:
     """What waits, in the order in which it is handed out."""
-    return [_item(row) for row in conn.execute(_line(queues).limit(limit))]
+    return [item_of(row._asdict()) for row in conn.execute(_line(queues).limit(limit))]
 
 
 def of_agent(conn: Connection, agent: str) -> list[WorkItem]:
     query = select(work_items).where(work_items.c.agent == agent, work_items.c.state == WorkItemState.ASSIGNED.value)
-    return [_item(row) for row in conn.execute(query.order_by(work_items.c.deadline))]
+    return [item_of(row._asdict()) for row in conn.execute(query.order_by(work_items.c.deadline))]
 
 
 def of_conversation(conn: Connection, conversation_id: str) -> list[WorkItem]:
     query = select(work_items).where(work_items.c.conversation_id == conversation_id)
-    return [_item(row) for row in conn.execute(query.order_by(work_items.c.enqueued_at))]
+    return [item_of(row._asdict()) for row in conn.execute(query.order_by(work_items.c.enqueued_at))]
 
 
 def recent(conn: Connection, states: Collection[WorkItemState], limit: int) -> list[WorkItem]:
     query = select(work_items).where(work_items.c.state.in_([s.value for s in states]))
-    return [_item(row) for row in conn.execute(query.order_by(work_items.c.changed_at.desc()).limit(limit))]
+    return [item_of(row._asdict()) for row in conn.execute(query.order_by(work_items.c.changed_at.desc()).limit(limit))]
 
 
 def counts(conn: Connection) -> dict[tuple[str, str], int]:
@@ -234,11 +166,13 @@ def _change(conn: Connection, out: Outbox, row: Row[Any], now: datetime, **value
 
 
 def _tell(conn: Connection, out: Outbox, row: Row[Any]) -> WorkItem:
-    item = _item(row)
+    item = item_of(row._asdict())
     out.put(conn, item, new=True)  # whoever changed the row was the only one with that version
     return item
 
 
-def _item(row: Row[Any]) -> WorkItem:
-    values = {name: getattr(row, name) for name in WorkItem.model_fields if hasattr(row, name)}
-    return WorkItem.model_validate({**values, "skills": row.skills or (), "tags": row.tags or (), "at": row.changed_at})
+def item_of(row: Mapping[str, Any]) -> WorkItem:
+    """The model of a row."""
+    values = {name: row[name] for name in WorkItem.model_fields if name in row}
+    values |= {"skills": row["skills"] or (), "tags": row["tags"] or (), "at": row["changed_at"]}
+    return WorkItem.model_validate(values)

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from bus.dead_letters import whole_letter
 from bus.records import Batch, Record
 from bus.topics import DEAD_LETTERS, DECISIONS, DELIVERIES
-from router.applier.apply import apply_dead_letter, apply_decision, apply_delivery
+from router.applier.apply import apply_dead_letter, apply_decisions, apply_delivery
 from router.policies import PolicyBook
 from rules.policy import Policy
 from runtime.clock import Clock
@@ -73,7 +73,7 @@ class Applier:
             raise NotFound(f"{error}: a decision names a policy that was never published") from error
 
         def work(conn: Connection) -> list[tuple[str, str]]:
-            return [_one(conn, self._out, event, policies, now) for event in events]
+            return _all(conn, self._out, events, policies, now)
 
         for event, outcome in await self._database.write(work):
             self._applied.labels(event, outcome).inc()
@@ -88,14 +88,20 @@ class Applier:
         return found
 
 
-def _one(
-    conn: Connection, out: Outbox, event: Applicable, policies: dict[str, Policy], now: datetime
-) -> tuple[str, str]:
-    match event:
-        case Decision():
-            bounds = policies[event.policy_version].source.auto_answer
-            return "decision", apply_decision(conn, out, event, bounds, now)
-        case Delivery():
-            return "delivery", apply_delivery(conn, out, event, now)
-        case DeadLetter():
-            return "dead_letter", apply_dead_letter(conn, event, now)
+def _all(
+    conn: Connection, out: Outbox, events: Sequence[Applicable], policies: dict[str, Policy], now: datetime
+) -> list[tuple[str, str]]:
+    """(event, outcome) of each, for the metrics. The decisions first, together: what else a batch has is about replies
+    and dead letters, which came of decisions that were applied before."""
+    made = [event for event in events if isinstance(event, Decision)]
+    applied: list[tuple[str, str]] = []
+    if made:
+        bounds = {version: policy.source.auto_answer for version, policy in policies.items()}
+        applied = [("decision", outcome) for outcome in apply_decisions(conn, out, made, bounds, now)]
+    for event in events:
+        match event:
+            case Delivery():
+                applied.append(("delivery", apply_delivery(conn, out, event, now)))
+            case DeadLetter():
+                applied.append(("dead_letter", apply_dead_letter(conn, event, now)))
+    return applied

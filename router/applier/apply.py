@@ -1,11 +1,12 @@
 """What a decision, a delivery or a dead letter does to the store. Each function is idempotent: a repeat changes
 nothing, because every move is conditional on the state that it leaves."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
-from router.applier import caps
+from router.applier.caps import Caps
 from rules.model import AutoAnswer
 from schemas import ids
 from schemas.dead_letter import DeadLetter
@@ -16,74 +17,86 @@ from schemas.interaction import Interaction
 from schemas.reply import Author, Reply
 from schemas.states import DeliveryState, InteractionState
 from store import dead_letters, decisions, ledger, outbox, replies, work_items
+from store.enqueue import Enqueuer
 from store.outbox import Outbox
 
 ACTOR = "applier"
 I = InteractionState
 
 
-def apply_decision(conn: Connection, out: Outbox, decision: Decision, bounds: AutoAnswer, now: datetime) -> str:
-    """The first decision of an interaction's round takes effect. Returns one word for the metrics."""
-    standing, interaction = ledger.find(conn, decision.interaction_id) or (None, None)
-    if standing is None or interaction is None:
-        return "stray"
-    if standing.state is not I.RECEIVED or interaction.round != decision.round:
-        outbox.done(conn, [_event_of(interaction.id, decision.round)])
-        return "repeat"
-    answer, refused = decision.answer, decision.refused
-    if answer is not None:
-        refused = caps.refusal(conn, bounds, decision, interaction, now)
-        if refused:
-            answer = None
-    if not decisions.add(conn, decision, refused):
-        return "repeat"
-    outcome = _carry_out(conn, out, decision, interaction, answer, refused, now)
-    outbox.done(conn, [event_id(interaction)])
-    return outcome
+def apply_decisions(
+    conn: Connection, out: Outbox, made: Sequence[Decision], bounds: Mapping[str, AutoAnswer], now: datetime
+) -> list[str]:
+    """The first decision of each interaction's round takes effect; `bounds` by policy version. One word for each, for
+    the metrics. Reads what all of them need, then decides in memory, then writes."""
+    line = Enqueuer(conn, {decision.conversation_id for decision in made}, now)
+    found = ledger.find_all(conn, {decision.interaction_id for decision in made})
+    open_: list[tuple[Decision, Interaction]] = []
+    outcomes: dict[str, str] = {}
+    settled: list[str] = []
+    for decision in made:
+        standing, interaction = found.get(decision.interaction_id, (None, None))
+        if standing is None or interaction is None or interaction.conversation_id != decision.conversation_id:
+            outcomes.setdefault(decision.id, "stray")
+        elif standing.state is not I.RECEIVED or interaction.round != decision.round or decision.id in outcomes:
+            outcomes.setdefault(decision.id, "repeat")
+            settled.append(_event_of(interaction.id, decision.round))
+        else:
+            outcomes[decision.id] = ""
+            open_.append((decision, interaction))
+    caps = Caps(conn, (interaction for decision, interaction in open_ if decision.answer is not None), now)
+    moves: dict[str, ledger.Move] = {}
+    answers: list[Reply] = []
+    kept: list[tuple[Decision, str]] = []
+    for decision, interaction in open_:
+        answer, refused = decision.answer, decision.refused
+        if answer is not None:
+            is_open = line.is_open(interaction.conversation_id)
+            refused = caps.refusal(bounds[decision.policy_version], decision, interaction, is_open=is_open)
+            if refused:
+                answer = None
+        moves[interaction.id] = move = _outcome(line, decision, interaction, answer, refused)
+        if answer is not None and move.to in (I.ANSWERING, I.QUEUED):
+            answers.append(_auto_reply(interaction, answer, now))
+        kept.append((decision, refused))
+        outcomes[decision.id] = "answered" if move.to is I.ANSWERING else move.to.value
+        settled.append(event_id(interaction))
+    caps.flush(conn)
+    decisions.add(conn, kept)
+    replies.request(conn, out, answers)
+    line.flush(out)
+    ledger.move_all(conn, moves, now)
+    outbox.done(conn, settled)
+    return [outcomes[decision.id] for decision in made]
 
 
-def _carry_out(
-    conn: Connection,
-    out: Outbox,
-    decision: Decision,
-    interaction: Interaction,
-    answer: Answer | None,
-    refused: str,
-    now: datetime,
-) -> str:
+def _outcome(
+    line: Enqueuer, decision: Decision, interaction: Interaction, answer: Answer | None, refused: str
+) -> ledger.Move:
+    """Where the decision sends the interaction; into the line when a person has to look."""
     detail = {"decision": decision.id, "tier": decision.tier}
-
-    def move(to: InteractionState, reason: str = "") -> None:
-        ledger.move(conn, [interaction.id], to, frm=[I.RECEIVED], actor="router", at=now, reason=reason, detail=detail)
-
     if decision.outcome == "hold":
-        move(I.HELD, decision.hold or "held")
-        return "held"
+        return _from_router(I.HELD, detail, decision.hold or "held")
     if decision.outcome == "close":
-        move(I.CLOSED, decision.close or "no_answer_needed")
-        return "closed"
-    if answer is not None:
-        replies.request(conn, out, _auto_reply(interaction, answer, now))
-        if answer.final:
-            detail["rule"] = answer.rule
-            move(I.ANSWERING)
-            return "answered"
+        return _from_router(I.CLOSED, detail, decision.close or "no_answer_needed")
+    if answer is not None and answer.final:
+        return _from_router(I.ANSWERING, {**detail, "rule": answer.rule})
+    queue = decision.queue or decision.fallback_queue
     why = "; ".join(filter(None, [f"no automatic answer: {refused}" if refused else "", *decision.errors]))
-    work_items.enqueue(
-        conn,
-        out,
+    line.enqueue(
         interaction,
-        queue=decision.queue or decision.fallback_queue,
+        queue=queue,
         tier=decision.tier,
         deadline=decision.deadline,
         skills=decision.skills,
         tags=decision.tags,
         reason=why,
-        now=now,
     )
-    detail["queue"] = decision.queue or decision.fallback_queue
-    move(I.QUEUED)
-    return "queued"
+    return _from_router(I.QUEUED, {**detail, "queue": queue})
+
+
+def _from_router(to: InteractionState, detail: Mapping[str, str], reason: str = "") -> ledger.Move:
+    return ledger.Move(to=to, frm=(I.RECEIVED,), actor="router", reason=reason, detail=detail)
 
 
 def _auto_reply(interaction: Interaction, answer: Answer, now: datetime) -> Reply:
@@ -160,9 +173,8 @@ def _back_to_a_human(conn: Connection, out: Outbox, delivery: Delivery, reason: 
     if not made:
         return
     decision = made[-1][0]
-    work_items.enqueue(
-        conn,
-        out,
+    line = Enqueuer(conn, [delivery.conversation_id], now)
+    line.enqueue(
         latest,
         queue=items[-1].queue if items else decision.queue or decision.fallback_queue,
         tier=decision.tier,
@@ -170,8 +182,8 @@ def _back_to_a_human(conn: Connection, out: Outbox, delivery: Delivery, reason: 
         skills=decision.skills,
         tags=decision.tags,
         reason=reason,
-        now=now,
     )
+    line.flush(out)
 
 
 def apply_dead_letter(conn: Connection, letter: DeadLetter, now: datetime) -> str:

@@ -438,7 +438,7 @@ class TestDeliveryLedger:
     async def test_a_reply_waits_for_the_one_before_it(self, house: House) -> None:
         reply, db = await self.reply(house), house.database
         later = reply.model_copy(update={"id": "later", "created_at": T1 + timedelta(seconds=1)})
-        await db.write(lambda c: replies.request(c, house.out, later))
+        await db.write(lambda c: replies.request(c, house.out, [later]))
         await db.write(lambda c: deliveries.copy_in(c, [later, reply], T1))
         assert [d.reply.id for d in await db.read(lambda c: deliveries.due(c, "email", T1, 10))] == [reply.id]
 

@@ -35,7 +35,7 @@ async def request(site: Edge, **more: Any) -> Reply:
     base = examples()["reply"]
     assert isinstance(base, Reply)
     made = Reply.model_validate({**base.model_dump(), "created_at": datetime.now(UTC), **more})
-    await site.database.write(lambda conn: replies.request(conn, site.context.store.outbox, made))
+    await site.database.write(lambda conn: replies.request(conn, site.context.store.outbox, [made]))
     return made
 
 

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.engine import Connection
 
 from bus.topics import partition_for
 from schemas.errors import StoreUnavailable
+from schemas.interaction import Interaction
 from store import leases, ledger, outbox, policies, work_items
 from store.blobs import Blobs
 from store.database import Database
+from store.enqueue import Enqueuer
 from store.intake import Arrival, Intake
 from store.outbox import Outbox
 from store.relay_outbox import RelayOutbox
@@ -136,9 +139,13 @@ async def test_several_desks_put_a_silent_agents_work_back_once(database: Databa
     for n in range(5):
         got = await intake.accept(Arrival(contact=email(f"m{n}@x"), raw=b"x", media_type="text/plain"), NOW)
         found = (await database.read(lambda conn, i=got.interaction_id: ledger.load(conn, [i])))[got.interaction_id]  # type: ignore[misc]
-        await database.write(
-            lambda conn, i=found: work_items.enqueue(conn, out, i, queue="q", tier="P3", deadline=NOW, now=NOW)  # type: ignore[misc]
-        )
+
+        def enqueue(conn: Connection, interaction: Interaction = found) -> None:
+            line = Enqueuer(conn, [interaction.conversation_id], NOW)
+            line.enqueue(interaction, queue="q", tier="P3", deadline=NOW)
+            line.flush(out)
+
+        await database.write(enqueue)
         await database.write(lambda conn: work_items.claim(conn, out, "ada", queues=(), now=NOW, until=NOW + TTL))
     late = NOW + 2 * TTL
     swept = await asyncio.gather(
