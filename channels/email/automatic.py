@@ -59,6 +59,7 @@ _MAIL_SYSTEM = re.compile(
 _STRONG_SUBJECT = re.compile(
     r"(?i)^\s*(?:undelivered mail returned|(?:mail|message) delivery failed: returning|returned mail:|delivery status notification \(|failure notice\s*$|mail delivery subsystem|undeliverable mail\s*$|mail system error - returned mail)"
 )
+_OUR_ID = re.compile(r"<?sb\.[0-9a-z.]{20,80}@([^>\s]{1,200})")
 _Note = Callable[[Kind | None, str], None]
 _BODY = re.compile(
     r"(?i)this is the mail ?system at|qmail-send program|could not be delivered|delivery (?:to the following|has failed|failed)|"
@@ -67,7 +68,8 @@ _BODY = re.compile(
     r"送信できませんでした|配信できませんでした|お届けできません|宛先不明|konnte nicht zugestellt|n['’]a pas pu [êe]tre (?:remis|d[ée]livr)|no se ha podido entregar|non [èe] stato possibile (?:recapitare|consegnare)"
 )
 _REPORTS: set[Kind] = {"bounce", "delivery_report", "receipt", "feedback_report"}
-_SUPPRESS = {"all", "autoreply", "oof", "dr", "ndr", "rn", "nrn"}
+_SUPPRESS = {"all", "autoreply", "oof"}
+"""Its other words are about receipts and reports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,9 @@ def _own(fields: dict[str, str], sender: str, own: Sequence[str], note: _Note) -
     mine = {address.lower() for address in own}
     if sender and sender.lower() in mine:
         note("own", "own_address")
+    ours = _OUR_ID.match(fields.get("message-id", ""))
+    if ours and any(address.endswith(f"@{ours[1]}") for address in mine):
+        note("own", "own_message_id")
     if mine and any(each.strip("<> ") in mine for each in fields.get("x-loop", "").split()):
         note("own", "own_x_loop")
 

@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass
 
 import lxml.html
-from inscriptis import Inscriptis
 from lxml.etree import _Comment, _Element
 
 from channels.email.phrases import is_attribution
+from channels.email.render import text_of
 
 HTML_BYTES = 512 * 1024
 HTML_TAGS = 20_000
@@ -51,7 +51,7 @@ class Cut:
 def to_text(html: str) -> str:
     """Readable text of an HTML document."""
     tree = _tree(html)
-    return _stripped(html) if tree is None else _rendered(tree, html)
+    return _stripped(html) if tree is None else text_of(tree)
 
 
 def hinted(html: str) -> bool:
@@ -93,7 +93,7 @@ def cut(html: str, *, whole: bool = True) -> Cut | None:
         return None
     history = _take(quoted, render=whole)
     signature = _take(signatures, render=True)
-    return Cut(_rendered(tree, ""), history, signature)
+    return Cut(text_of(tree), history, signature)
 
 
 def _tree(html: str) -> _Element | None:
@@ -102,17 +102,11 @@ def _tree(html: str) -> _Element | None:
     try:
         # Given bytes, so that an XML declaration inside cannot name another encoding.
         return lxml.html.document_fromstring(
-            html.encode("utf-8", "replace"), parser=lxml.html.HTMLParser(encoding="utf-8", remove_comments=True)
+            html.encode("utf-8", "replace"),
+            parser=lxml.html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True),
         )
     except Exception:  # the parser refuses some documents in many ways; their text still has to get through
         return None
-
-
-def _rendered(tree: _Element, html: str) -> str:
-    try:
-        return str(Inscriptis(tree).get_text()).replace("\xa0", " ").strip()
-    except Exception:
-        return _stripped(html) if html else " ".join(tree.itertext()).strip()
 
 
 def _stripped(html: str) -> str:
@@ -191,14 +185,19 @@ def _words(element: _Element) -> str:
 def _onwards(element: _Element) -> list[_Element]:
     """The element and all that follows it in the document."""
     found: list[_Element] = [element, *_freed(element)]
+    seen = set(found)
     current = element
     while current is not None and current.tag not in ("body", "html"):
         following = list(current.itersiblings())
         if current is not element:
-            found += _freed(current)
+            more = _freed(current)
+            found += more
+            seen.update(more)
         for sibling in following:
-            if sibling not in found:
-                found += [sibling, *_freed(sibling)]
+            if sibling not in seen:
+                more = [sibling, *_freed(sibling)]
+                found += more
+                seen.update(more)
         current = current.getparent()
     return found
 
@@ -228,7 +227,7 @@ def _take(elements: list[_Element], *, render: bool) -> str:
         taken.discard(element)
         element.drop_tree() if not element.tail else _lift(element)
         holder.append(element)
-    return _rendered(holder, "") if render and len(holder) else ""
+    return text_of(holder) if render and len(holder) else ""
 
 
 def _lift(element: _Element) -> None:
