@@ -56,3 +56,5 @@ class Channel:
     """The settings of one account of this channel."""
     build: Callable[[Context, Mapping[str, Any]], Parts]
     """Account name → settings; gives what has to run. Does no IO."""
+    conflicts: Callable[[Mapping[str, Any]], list[str]] = lambda _: []
+    """What accounts that are right each for itself cannot have together, as `ACCOUNT.key: what is wrong`."""

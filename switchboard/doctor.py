@@ -9,6 +9,10 @@ from bus.brokers import kafka_jars
 from bus.brokers.local import known_address
 from bus.brokers.probe import answers
 from bus.topics import TOPICS
+from channels.email.mailboxes.connection import Connection, SignInRefused
+from channels.email.mailboxes.sign_in import SignIn
+from channels.email.settings import EmailSettings
+from runtime.clock import SystemClock
 from schemas.errors import SwitchboardError
 from store import policies, schema
 from switchboard.base import make_base
@@ -32,6 +36,8 @@ async def examine(configuration: Configuration) -> list[Finding]:
     for account, settings in configuration.channels.get("email", {}).items():
         if settings.smtp is not None:
             findings.append(await _connects(f"smtp of {account}", settings.smtp.host, settings.smtp.port))
+        if settings.imap is not None:
+            findings.append(await _signs_in(account, settings, configuration))
     return findings
 
 
@@ -79,6 +85,25 @@ async def _kafka(configuration: Configuration) -> Finding:
         return Finding("kafka", False, words, "switchboard topics apply")
     where = f"local, at {address}: " if kafka.kind == "local" else ""
     return Finding("kafka", True, f"{where}{len(TOPICS)} topics as declared")
+
+
+async def _signs_in(account: str, settings: EmailSettings, configuration: Configuration) -> Finding:
+    imap, service = settings.imap, f"mailbox of {account}"
+    assert imap is not None
+    signing = SignIn(account, settings, configuration.data_dir, SystemClock())
+    try:
+        connection = await signing.open(lambda: Connection(imap, configuration.path.parent))
+    except SwitchboardError as error:
+        hint = error.hint or ("is the password right?" if isinstance(error, SignInRefused) else "check host and port")
+        return Finding(service, False, str(error), hint.replace("ACCOUNT", account))
+    try:
+        for folder in imap.folders:
+            await connection.select(folder)
+    except SwitchboardError as error:
+        return Finding(service, False, str(error), "are the folders' names right?")
+    finally:
+        await connection.close()
+    return Finding(service, True, f"{imap.host} lets us in: {', '.join(imap.folders)}")
 
 
 async def _connects(service: str, host: str, port: int) -> Finding:

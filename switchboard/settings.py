@@ -116,7 +116,7 @@ def _channels(
         return
     for channel, accounts in section.items():
         try:
-            model = registry.channel(channel).settings
+            known = registry.channel(channel)
         except ConfigError as error:
             place = _place(tree, ("channels", channel), name, places)
             problems += [f"{place}: {problem} ({error.hint})" for problem in error.problems]
@@ -124,9 +124,12 @@ def _channels(
         found: dict[str, Any] = {}
         for account, values in _items(accounts):
             try:
-                found[account] = model.model_validate(values or {})
+                found[account] = known.settings.model_validate(values or {})
             except ValidationError as error:
                 problems += _translate(error, ("channels", channel, account), tree, name, places)
+        for conflict in known.conflicts(found):
+            path = ("channels", channel, *conflict.partition(":")[0].split("."))
+            problems.append(f"{_place(tree, path, name, places)}: channels.{channel}.{conflict}")
         yield channel, found
 
 

@@ -23,4 +23,23 @@ def _build(context: Context, accounts: Mapping[str, Any]) -> Parts:
     )
 
 
-CHANNEL = Channel(name="email", settings=EmailSettings, build=_build)
+def _conflicts(accounts: Mapping[str, Any]) -> list[str]:
+    """Addresses and mailboxes that belong to two accounts."""
+    problems: list[str] = []
+    addresses: dict[str, str] = {}
+    folders: dict[tuple[str, int, str, str], str] = {}
+    for name, settings in accounts.items():
+        problems += [
+            f"{name}.address: {address} is the account {addresses[address]}'s already"
+            for address in settings.addresses
+            if addresses.setdefault(address, name) != name
+        ]
+        imap = settings.imap
+        for folder in imap.folders if imap is not None else ():
+            box = (imap.host.lower(), imap.port, imap.username or settings.address, folder)
+            if folders.setdefault(box, name) != name:
+                problems.append(f"{name}.imap: the account {folders[box]} reads {folder} of this mailbox already")
+    return problems
+
+
+CHANNEL = Channel(name="email", settings=EmailSettings, build=_build, conflicts=_conflicts)

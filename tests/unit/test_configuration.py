@@ -121,3 +121,25 @@ def test_two_main_processes_never_share_a_data_folder(tmp_path: Path) -> None:
     one.release()
     two.acquire()
     two.release()
+
+
+def test_the_examples_commented_mailbox_is_right(config: Path) -> None:
+    lines = config.read_text(encoding="utf-8").splitlines()
+    begin = lines.index("      # imap:")
+    end = next(n for n in range(begin, len(lines)) if not lines[n].startswith("      #"))
+    lines[begin:end] = [line.replace("# ", "", 1) for line in lines[begin:end]]
+    config.write_text("\n".join(lines), encoding="utf-8")
+    imap = load(config, environment={}).channels["email"]["support"].imap
+    assert imap.oauth is not None
+    assert set(type(imap).model_fields) - imap.model_fields_set == {"tls", "ca_file", "password", "move_to"}
+    password = {"SWITCHBOARD_CHANNELS__EMAIL__SUPPORT__IMAP__PASSWORD": "secret"}
+    assert any("either a password" in problem for problem in problems(config, password))
+
+
+def test_two_accounts_with_one_address_or_one_mailbox_are_told_apart_from_none(config: Path) -> None:
+    imap = "imap: {host: h, username: u, password: p}"
+    accounts = f"{{a: {{address: a@b.example, {imap}}}, c: {{address: c@b.example, aliases: [A@b.example], {imap}}}}}"
+    config.write_text(f"channels:\n  email: {accounts}\n", encoding="utf-8")
+    found = problems(config)
+    assert any("channels.email.c.address: a@b.example is the account a's already" in problem for problem in found)
+    assert any("channels.email.c.imap: the account a reads INBOX" in problem for problem in found)
