@@ -44,6 +44,11 @@ corpus: $(STAMP) ## make corpus DIR=…: all mail and hostile-input checks over 
 	@test -n "$(DIR)" || { echo "make corpus DIR=folder"; exit 2; }
 	@$(BIN)/python -m tests.corpus "$(DIR)"
 
+fuzz: $(STAMP) ## ten minutes of coverage-guided fuzzing of the mail parser; T=… seconds
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || if command -v uv >/dev/null 2>&1; \
+	  then uv pip install --quiet --python $(BIN)/python 'atheris>=3.0'; else $(BIN)/python -m pip install --quiet 'atheris>=3.0'; fi
+	@$(BIN)/python -m tests.fuzz -max_total_time=$(or $(T),600) -timeout=2 -rss_limit_mb=1024
+
 chaos: $(STAMP) ## kill, pause and cut off every role under load, then check; N=… FAULTS=… ON=fleet|house, SEED=… replays
 	@$(BIN)/python -m tests.chaos --seed "$(SEED)" --interactions $(or $(N),20000) --faults $(or $(FAULTS),200) --on $(or $(ON),fleet)
 
@@ -53,4 +58,4 @@ ci: lint test ## what has to be green before anything lands; its chaos is a shor
 clean: ## remove what make made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: help demo run test lint format bench corpus chaos ci clean
+.PHONY: help demo run test lint format bench corpus fuzz chaos ci clean

@@ -89,7 +89,7 @@ class _Walk:
                 self._found.blocks = [each for each in self._found.blocks if each is not block]
             return
         data = decoded(part.body, part.encoding, self._notes)
-        if part.kind in _CALENDARS:
+        if part.kind in _CALENDARS or (filename(part).lower().endswith(".ics") and not part.kind.startswith("text/")):
             self._found.calendars.append((part.params.get("method", ""), data))
             if block is not None and part.disposition != "attachment":
                 return

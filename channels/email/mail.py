@@ -37,6 +37,8 @@ _TRACE = {
 }
 """Fields that are noted on the way."""
 _DOUBTFUL = {"none", "notification", "list", "bulk", "auto_reply"}
+_DATA = re.compile(r"data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=\s%]{200,}")
+"""Pictures written into the HTML itself: megabytes that say nothing."""
 _SHORT = 400
 """Up to this many characters a plain part beside HTML may be a placeholder."""
 
@@ -79,6 +81,8 @@ class Mail:
         written = ids(self.root.first("Message-ID"))
         self.message_id = written[0] if written else generated_id(self.root, raw)
         self.message_id_generated = not written
+        for block in self.content.blocks:
+            block.html = [_DATA.sub("", part) if "data:" in part else part for part in block.html]
         self.html = "\n".join(part for block in self.content.blocks for part in block.html)
         self.text = self._text()
         if self.content.crypto is None and "-----BEGIN PGP " in self.text[:5000]:
@@ -93,9 +97,13 @@ class Mail:
             own_list=self.people.via == "own_list",
             reports=self.content.reports,
         )
-        if self.automatic.kind in _DOUBTFUL and (is_daemon(self._author_address()) or self.people.envelope_from == ""):
+        if self.automatic.kind in _DOUBTFUL and self._from_a_machine():
             self._second_look()
         self._defects(damage)
+
+    def _from_a_machine(self) -> bool:
+        author = self._author_address()
+        return not author or is_daemon(author) or self.people.envelope_from == ""
 
     def _second_look(self) -> None:
         """A mail system writes, and not in a way that says what it is: a bounce when a known format fits."""
@@ -149,7 +157,7 @@ class Mail:
             plain = "\n\n".join(each.strip("\r\n") for each in block.plain if each.strip())
             if block.html and (not plain or _stands_in(plain, block.html)):
                 plain = "\n\n".join(filter(None, (html_.to_text(each) for each in block.html))) or plain
-            if plain.strip():
+            if plain.strip() and not (block.html and parts and _same(plain, parts[-1])):
                 parts.append(plain)
         text = clean_text("\n\n".join(parts)).strip("\n").rstrip()
         text = text.lstrip() if text[:1].isspace() else text
@@ -176,6 +184,11 @@ class Mail:
             note("bad_date")
         if self.people.cut:
             self.notes.partial = self.notes.partial or "addresses"
+
+
+def _same(text: str, other: str) -> bool:
+    """Whether the words are the same: some mailers send both renditions one after the other."""
+    return len(text) < 4 * len(other) and text.split() == other.split()
 
 
 def _stands_in(plain: str, html: Sequence[str]) -> bool:

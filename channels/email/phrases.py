@@ -16,7 +16,7 @@ _VERBS = (
     r"đã viết|menulis|skrifaði|va escriure|idatzi du|"
     r"写道|寫道|的邮件|さんは書きました|のメール|님이 작성|작성|เขียน(?:ว่า)?|كتب|كتبت|כתב/ה|כתבה?|נכתב על ידי|מאת"
 )
-_MIDDLE = re.compile(r"(?i)\b(?:schrieb|skrev|schreef|wrote|a [ée]crit|escribi[óo])\b [^:]{1,120}[:：]$")
+_MIDDLE = re.compile(r"(?i)\b(?:schrieb|skrev|schreef|wrote|a [ée]crit|escribi[óo])\b (?:[^:]|\d:\d){1,120}[:：]$")
 _MARKS = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 """Marks for the direction of writing."""
 _ENDS = re.compile(rf"(?:{_VERBS})\s*[\u200e\u200f]?\s*[:：]\s*$", re.IGNORECASE)

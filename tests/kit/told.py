@@ -1,6 +1,11 @@
 """Mails written down as they come over the wire, and what the parser says of them."""
 
+import json
+from functools import cache
+from pathlib import Path
 from typing import Any
+
+from jsonschema import Draft202012Validator
 
 from channels.email.mail import Known
 from channels.email.report import report
@@ -13,7 +18,15 @@ def told(raw: bytes | str, **more: Any) -> dict[str, Any]:
     """The published object of one mail; line ends of a `str` become those of the wire."""
     data = raw.replace("\n", "\r\n").encode("utf-8", "surrogateescape") if isinstance(raw, str) else raw
     known = {name: more.pop(name) for name in list(more) if name in Known.__dataclass_fields__}
-    return report(data, file="x.eml", known=known, **more)
+    made = report(data, file="x.eml", known=known, **more)
+    published().validate(made)
+    return made
+
+
+@cache
+def published() -> Draft202012Validator:
+    """The schema that stands in the docs."""
+    return Draft202012Validator(json.loads((Path(__file__).parents[2] / "docs" / "mail.schema.json").read_text()))
 
 
 def mail(body: str | bytes, head: str = "") -> bytes:
