@@ -220,8 +220,8 @@ class Connection:
         answer = await self._ok("UID FETCH", self._client.protocol.fetch(str(uid), what, by_uid=True), SEARCH_TIMEOUT_S)
         return wire.body(answer.lines)
 
-    async def _ok(self, what: str, coro: Coroutine[Any, Any, Response], timeout: float = COMMAND_TIMEOUT_S) -> Response:
-        answer = await self._run(what, coro, timeout)
+    async def _ok(self, what: str, coro: Coroutine[Any, Any, Response], timeout: float | None = None) -> Response:
+        answer = await self._run(what, coro, timeout or COMMAND_TIMEOUT_S)
         if answer.result != "OK":
             raise CommandRefused(f"{what}: {_words(answer)}")
         return answer

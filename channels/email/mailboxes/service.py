@@ -35,7 +35,8 @@ SIGN_IN_CAP_S = 300.0
 """Servers lock accounts that try a bad password too often."""
 UNREACHABLE_AFTER = 6
 """Attempts in a row, some two minutes, before somebody is told."""
-STOP_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 5.0
+"""What a batch in hand gets to end. One that does not is read again, and recognised."""
 
 log = get_logger(__name__)
 
