@@ -110,3 +110,17 @@ def test_import_counts_what_it_took_and_says_what_it_could_not_read(tmp_path: Pa
             return dict((await database.read(ledger.balance)).total.states)
 
     assert asyncio.run(balance()) == {"closed": 60, "received": 1}
+
+
+def test_doctor_signs_in_and_says_which_mailbox_does_not_open(dovecot: Dovecot, tmp_path: Path) -> None:
+    for imap, ok, words in [
+        (dovecot.settings("doctor"), True, "lets us in: INBOX"),
+        (dovecot.settings("doctor", folders=["INBOX", "Nowhere"]), False, "Nowhere"),
+        (dovecot.settings("doctor", password="wrong"), False, "does not let doctor in"),
+    ]:
+        config = configured(tmp_path, imap=imap)
+        argv = [sys.executable, "-m", "switchboard", "--config", str(config), "doctor", "--json"]
+        done = subprocess.run(argv, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
+        (found,) = [row for row in map(json.loads, done.stdout.splitlines()) if row["service"] == "mailbox of help"]
+        assert (found["ok"], words in found["detail"]) == (ok, True), found
+        assert "wrong" not in done.stdout + done.stderr
