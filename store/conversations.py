@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Table, bindparam, select
 from sqlalchemy.engine import Connection
 
 from schemas import ids
@@ -39,75 +39,115 @@ class Place:
     seq: int
 
 
-def resolve(conn: Connection, contact: Contact, collided: str | None = None) -> Thread:
-    """The conversation that `contact` belongs to. `collided`: its id, if its native id was taken by other content:
-    then a form or a call must not get into the conversation of whoever had that native id first."""
-    address = contact.sender.address
-    content = contact.content
-    known: str | None = None
-    if isinstance(content, EmailContent):
-        refs = _references(content)
-        query = select(thread_index.c.message_id, thread_index.c.conversation_id)
-        rows = conn.execute(query.where(thread_index.c.message_id.in_(refs))).all() if refs else []
-        if rows:
-            by_ref: dict[str, list[str]] = {}
-            for message_id, conversation_id in rows:
-                by_ref.setdefault(message_id, []).append(conversation_id)
-            candidates = [c for ref in refs for c in by_ref.get(ref, ())]  # the latest reference first
-            joined = set(
-                conn.scalars(
-                    select(participants.c.conversation_id).where(
-                        participants.c.conversation_id.in_(candidates), participants.c.address == address
-                    )
-                )
-            )
-            for candidate in candidates:
-                if candidate in joined and address:
-                    return Thread(_canonical(conn, candidate))
-            known = _canonical(conn, candidates[0])
-    own = ids.conversation_id(contact.account, _root(contact, collided), _owner(contact))
-    own = _canonical(conn, own)
-    return Thread(own, known if known != own else None)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A contact whose conversation is wanted. `collided`: its id, if its native id was taken by other content: then a
+    form or a call must not get into the conversation of whoever had that native id first."""
+
+    contact: Contact
+    collided: str | None = None
 
 
-def enter(conn: Connection, thread: Thread, contact: Contact, customer_id: str, at: datetime) -> Place:
-    """Give the contact the next seq. Takes the conversation's lock until the transaction ends."""
-    values = {
-        "id": thread.conversation_id,
-        "channel": contact.channel,
-        "account": contact.account,
-        "customer_id": customer_id,
-        "subject": contact.subject,
-        "last_seq": 1,
-        "last_at": at,
-        "linked_to": thread.linked_to,
-    }
-    row = conn.execute(_enter(conn.dialect.name), values).one()
-    if contact.sender.address:
-        add_participants(conn, thread.conversation_id, [contact.sender.address])
-    if isinstance(contact.content, EmailContent):
-        # Not the references: whoever names another's Message-ID must not thereby own it.
-        index_messages(conn, thread.conversation_id, [contact.content.message_id])
-    return Place(thread.conversation_id, FIRST_NUMBER + row.number, row.last_seq)
+def resolve(conn: Connection, asked: Sequence[Asked]) -> list[Thread]:
+    """The conversation that each belongs to."""
+    known = _known_references(conn, asked)
+    candidates = {id_ for of_one in known for id_ in of_one}
+    joined: set[tuple[str, str]] = set()
+    if candidates:
+        joined = {(r.conversation_id, r.address) for r in conn.execute(_JOINED, {"wanted": sorted(candidates)})}
+    computed = [
+        ids.conversation_id(each.contact.account, _root(each.contact, each.collided), _owner(each.contact))
+        for each in asked
+    ]
+    canonical = _canonical(conn, {*candidates, *computed})
+    threads = []
+    for each, of_one, own in zip(asked, known, computed, strict=True):
+        address = each.contact.sender.address
+        mine = next((id_ for id_ in of_one if address and (id_, address) in joined), None)
+        if mine is not None:
+            threads.append(Thread(canonical[mine]))
+            continue
+        linked = canonical[of_one[0]] if of_one else None
+        threads.append(Thread(canonical[own], linked if linked != canonical[own] else None))
+    return threads
+
+
+def _known_references(conn: Connection, asked: Sequence[Asked]) -> list[list[str]]:
+    """For each, the conversations of the messages that it refers to, the latest reference first."""
+    refs = [references(each.contact) for each in asked]
+    wanted = sorted({ref for of_one in refs for ref in of_one})
+    if not wanted:
+        return [[] for _ in asked]
+    by_ref: dict[str, list[str]] = {}
+    for message_id, conversation_id in conn.execute(_INDEXED, {"wanted": wanted}):
+        by_ref.setdefault(message_id, []).append(conversation_id)
+    return [[id_ for ref in of_one for id_ in by_ref.get(ref, ())] for of_one in refs]
+
+
+_INDEXED = select(thread_index.c.message_id, thread_index.c.conversation_id).where(
+    thread_index.c.message_id.in_(bindparam("wanted", expanding=True))
+)
+_JOINED = select(participants.c.conversation_id, participants.c.address).where(
+    participants.c.conversation_id.in_(bindparam("wanted", expanding=True))
+)
+
+
+def enter(conn: Connection, entering: Sequence[tuple[Thread, Contact, str]], at: datetime) -> list[Place]:
+    """Give each (thread, contact, customer id) the next seq of its conversation, in this order. Takes the
+    conversations' locks until the transaction ends."""
+    rows: dict[str, dict[str, Any]] = {}
+    for thread, contact, customer_id in entering:
+        row = rows.setdefault(
+            thread.conversation_id,
+            {
+                "id": thread.conversation_id,
+                "channel": contact.channel,
+                "account": contact.account,
+                "customer_id": customer_id,
+                "subject": contact.subject,
+                "last_seq": 0,
+                "last_at": at,
+                "linked_to": thread.linked_to,
+            },
+        )
+        row["last_seq"] += 1
+    # Always in the same order: two transactions may want the same conversations.
+    entered = conn.execute(_enter(conn.dialect.name), [rows[id_] for id_ in sorted(rows)])
+    found = {row.id: row for row in entered}
+    next_seq = {id_: row.last_seq - rows[id_]["last_seq"] + 1 for id_, row in found.items()}
+    places: list[Place] = []
+    for thread, _, _ in entering:
+        id_ = thread.conversation_id
+        places.append(Place(id_, FIRST_NUMBER + found[id_].number, next_seq[id_]))
+        next_seq[id_] += 1
+    _insert_pairs(conn, participants, "address", [(t.conversation_id, c.sender.address) for t, c, _ in entering])
+    # Not the references: whoever names another's Message-ID must not thereby own it.
+    mails = [(t.conversation_id, message_id(c)) for t, c, _ in entering]
+    _insert_pairs(conn, thread_index, "message_id", mails)
+    return places
 
 
 @cache
 def _enter(dialect: str) -> Any:
     made = dialect_insert(dialect, conversations)
+    more = conversations.c.last_seq + made.excluded.last_seq
     return made.on_conflict_do_update(
-        index_elements=["id"], set_={"last_seq": conversations.c.last_seq + 1, "last_at": made.excluded.last_at}
-    ).returning(conversations.c.number, conversations.c.last_seq)
+        index_elements=["id"], set_={"last_seq": more, "last_at": made.excluded.last_at}
+    ).returning(conversations.c.id, conversations.c.number, conversations.c.last_seq)
 
 
 def add_participants(conn: Connection, conversation_id: str, addresses: Iterable[str]) -> None:
-    insert_many_new(conn, participants, [{"conversation_id": conversation_id, "address": a} for a in addresses if a])
+    _insert_pairs(conn, participants, "address", [(conversation_id, address) for address in addresses])
 
 
 def index_messages(conn: Connection, conversation_id: str, message_ids: Iterable[str]) -> None:
     """Remember that these Message-IDs (without brackets) belong to the conversation."""
-    insert_many_new(
-        conn, thread_index, [{"conversation_id": conversation_id, "message_id": m} for m in message_ids if m]
-    )
+    _insert_pairs(conn, thread_index, "message_id", [(conversation_id, each) for each in message_ids])
+
+
+def _insert_pairs(conn: Connection, table: Table, column: str, pairs: Iterable[tuple[str, str]]) -> None:
+    rows = [{"conversation_id": id_, column: value} for id_, value in sorted(set(pairs)) if value]
+    insert_many_new(conn, table, rows)
 
 
 def lock(conn: Connection, conversation_id: str) -> int | None:
@@ -128,21 +168,32 @@ _LOCKED = (
     .order_by(conversations.c.id)
     .with_for_update()
 )
-_ALIAS = select(conversation_aliases.c.merged_into).where(conversation_aliases.c.id == bindparam("id"))
+_ALIASES = select(conversation_aliases.c.id, conversation_aliases.c.merged_into).where(
+    conversation_aliases.c.id.in_(bindparam("wanted", expanding=True))
+)
 
 
-def _canonical(conn: Connection, conversation_id: str) -> str:
-    """Follow merges. Bounded, though a merge always points at a canonical id."""
+def _canonical(conn: Connection, conversation_ids: Collection[str]) -> dict[str, str]:
+    """Each id → where merges have led it. Bounded, though a merge always points at a canonical id."""
+    found = {id_: id_ for id_ in conversation_ids}
     for _ in range(8):
-        target = conn.scalar(_ALIAS, {"id": conversation_id})
-        if target is None:
+        merged = {row.id: row.merged_into for row in conn.execute(_ALIASES, {"wanted": sorted(set(found.values()))})}
+        if not merged:
             break
-        conversation_id = target
-    return conversation_id
+        found = {id_: merged.get(target, target) for id_, target in found.items()}
+    return found
 
 
-def _references(content: EmailContent) -> Sequence[str]:
-    ordered = [*content.in_reply_to, *reversed(content.references)]
+def message_id(contact: Contact) -> str:
+    """A mail's own Message-ID, without brackets; "" for what has none."""
+    return contact.content.message_id if isinstance(contact.content, EmailContent) else ""
+
+
+def references(contact: Contact) -> Sequence[str]:
+    """The Message-IDs that a mail refers to, the latest first."""
+    if not isinstance(contact.content, EmailContent):
+        return ()
+    ordered = [*contact.content.in_reply_to, *reversed(contact.content.references)]
     return list(dict.fromkeys(ref for ref in ordered if ref))
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from schemas import ids
 from schemas.interaction import Contact
-from store.sql import insert, insert_new
+from store.sql import insert, insert_many_new
 from store.tables import customers
 
 
@@ -24,14 +25,21 @@ class Customer:
     created_at: datetime
 
 
-def ensure(conn: Connection, contact: Contact, at: datetime) -> str:
-    """The customer's id; a new row when the address has not been seen. Nameless contacts get one of their own."""
-    sender = contact.sender
-    address = sender.address or ids.interaction_id(contact.channel, contact.account, contact.native_id)
-    kind = sender.kind if sender.address else "anonymous"
-    customer_id = ids.customer_id(kind, address)
-    insert_new(conn, customers, id=customer_id, kind=kind, address=address, name=sender.name, tags=[], created_at=at)
-    return customer_id
+def ensure(conn: Connection, contacts: Sequence[Contact], at: datetime) -> list[str]:
+    """Each contact's customer; new rows for addresses that have not been seen. Nameless contacts get one of their
+    own."""
+    found: list[str] = []
+    rows: dict[str, dict[str, Any]] = {}
+    for contact in contacts:
+        sender = contact.sender
+        address = sender.address or ids.interaction_id(contact.channel, contact.account, contact.native_id)
+        kind = sender.kind if sender.address else "anonymous"
+        customer_id = ids.customer_id(kind, address)
+        found.append(customer_id)
+        row = {"id": customer_id, "kind": kind, "address": address, "name": sender.name, "tags": [], "created_at": at}
+        rows.setdefault(customer_id, row)
+    insert_many_new(conn, customers, [rows[customer_id] for customer_id in sorted(rows)])
+    return found
 
 
 def classify(

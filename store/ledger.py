@@ -15,7 +15,7 @@ from schemas.interaction import Interaction
 from schemas.states import INTERACTION_MOVES, InteractionState
 from store import history
 from store.history import Entry
-from store.sql import Written, insert_row
+from store.sql import Written
 from store.tables import acceptances, interactions, refusals
 
 
@@ -80,52 +80,62 @@ class Balance:
         )
 
 
-def open_entry(
-    conn: Connection,
-    *,
-    interaction_id: str,
-    conversation_id: str,
-    seq: int | None,
-    channel: str,
-    account: str,
-    customer_id: str | None,
-    received_at: datetime,
-    at: datetime,
-    state: InteractionState,
-    reason: str = "",
-    body: Written | None,
-    actor: str,
-) -> None:
-    """Enter a newly accepted interaction, in its first state."""
-    insert_row(
-        conn,
-        interactions,
-        id=interaction_id,
-        conversation_id=conversation_id,
-        seq=seq,
-        channel=channel,
-        account=account,
-        customer_id=customer_id,
-        received_at=received_at,
-        accepted_at=at,
-        state=state.value,
-        reason=reason,
-        changed_at=at,
-        body=body,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEntry:
+    """A newly accepted interaction, in its first state."""
+
+    interaction_id: str
+    conversation_id: str
+    seq: int | None
+    channel: str
+    account: str
+    customer_id: str | None
+    received_at: datetime
+    state: InteractionState
+    reason: str = ""
+    body: Written | None
+    actor: str
+
+
+def open_entries(conn: Connection, entries: Sequence[NewEntry], at: datetime) -> None:
+    """Enter what was newly accepted."""
+    if not entries:
+        return
+    rows = [
+        {
+            "id": e.interaction_id,
+            "conversation_id": e.conversation_id,
+            "seq": e.seq,
+            "channel": e.channel,
+            "account": e.account,
+            "customer_id": e.customer_id,
+            "received_at": e.received_at,
+            "accepted_at": at,
+            "state": e.state.value,
+            "reason": e.reason,
+            "changed_at": at,
+            "body": e.body,
+        }
+        for e in entries
+    ]
+    conn.execute(_INSERT, rows)
     history.record(
         conn,
         [
             Entry(
-                event=state.value,
-                actor=actor,
-                interaction_id=interaction_id,
-                conversation_id=conversation_id,
+                event=e.state.value,
+                actor=e.actor,
+                interaction_id=e.interaction_id,
+                conversation_id=e.conversation_id,
                 at=at,
-                detail={"reason": reason} if reason else None,
+                detail={"reason": e.reason} if e.reason else None,
             )
+            for e in entries
         ],
     )
+
+
+_INSERT = interactions.insert()
 
 
 def move(

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
@@ -25,7 +26,8 @@ from tests.kit.town import running
 
 RATE_PER_S, SECONDS = 200, 20
 FLOOD, AT_ONCE = 3_000, 64
-LOOK_EVERY_S = 0.005
+LOOK_EVERY_S = 0.01
+OVERLAP = timedelta(seconds=1)
 TIMEOUT_S = 120.0
 MEMBERS = {"relay-1": ["relay"], "router-1": ["router"], "applier-1": ["applier"]}
 TEXT = "Lorem ipsum dolor sit amet, consetetur sadipscing elitr, sed diam nonumy eirmod tempor. " * 6
@@ -38,6 +40,7 @@ class Chain:
         self._store, self._mark, self._clock = store, mark, SystemClock()
         self._begun: dict[str, float] = {}
         self._seen: dict[str, float] = {}
+        self._newest = self._clock.now()
 
     async def accept(self, number: int) -> None:
         name = f"{self._mark}-{number}"
@@ -52,17 +55,18 @@ class Chain:
         known = 0
         async with asyncio.timeout(TIMEOUT_S):
             while known < count:
-                rows = await self._store.database.read(self._new)
+                rows = await self._store.database.look(self._new)
                 now = time.perf_counter()
-                for conversation in rows:
+                for conversation, enqueued_at in rows:
                     self._seen.setdefault(conversation, now)
+                    self._newest = max(self._newest, enqueued_at)
                 known = len(self._seen.keys() & self._begun.keys())
                 await asyncio.sleep(LOOK_EVERY_S)
 
-    def _new(self, conn: Connection) -> list[str]:
-        # The newest only: a look must stay cheap while the table grows.
-        query = select(work_items.c.conversation_id).order_by(work_items.c.enqueued_at.desc()).limit(400)
-        return list(conn.scalars(query))
+    def _new(self, conn: Connection) -> list[tuple[str, datetime]]:
+        # The newest only, and what an earlier transaction may have committed later: a look must stay cheap.
+        query = select(work_items.c.conversation_id, work_items.c.enqueued_at)
+        return [(c, at) for c, at in conn.execute(query.where(work_items.c.enqueued_at > self._newest - OVERLAP))]
 
     def waits_ms(self) -> list[float]:
         return sorted((self._seen[c] - begun) * 1000 for c, begun in self._begun.items() if c in self._seen)
