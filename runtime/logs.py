@@ -20,7 +20,7 @@ _BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{6,}", re.I)
 _URL_PASSWORD = re.compile(r"(://[^:/@\s]+:)[^@/\s]+@")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _MASK = "[masked]"
-_NOISY = ("alembic", "faust", "mode", "mail.log", "asyncio", "httpx", "websockets", "uvicorn")
+_NOISY = ("aioimaplib", "alembic", "faust", "mode", "mail.log", "asyncio", "httpx", "websockets", "uvicorn")
 _DEPTH = 4
 
 

@@ -1,5 +1,6 @@
 import io
 import logging
+import sys
 from collections.abc import Iterator
 
 import orjson
@@ -61,6 +62,18 @@ def test_levels_and_libraries() -> None:
     logging.getLogger("faust.worker").warning("seen %s", "library")
     events = [orjson.loads(line) for line in out.getvalue().splitlines()]
     assert [(e["event"], e["logger"]) for e in events] == [("seen library", "faust.worker")]
+
+
+def test_the_imap_library_logs_no_tokens_and_no_mails_even_when_all_is_to_be_said() -> None:
+    """At `debug` it logs what it sends, with a token in base64, and what it receives."""
+    from channels.email.mailboxes.connection import Connection
+
+    out = io.StringIO()
+    configure_logs(LogSettings(level="debug", format="json"), out)
+    sending = logging.getLogger(sys.modules[Connection.__module__].IMAP4.__module__)
+    sending.debug("Sending : AUTHENTICATE XOAUTH2 dXNlcj1tZQ==")
+    sending.info("ignored untagged response : a mail")
+    assert out.getvalue() == ""
 
 
 def test_metrics_are_made_once_and_rendered() -> None:
