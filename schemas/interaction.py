@@ -66,8 +66,8 @@ class EmailContent(Model):
     """`text` without quoted history and signature, where that is less."""
     forwarded_from: Line = ""
     """The address whose mail was forwarded, as the forwarder's program wrote it: a hint, never proof."""
-    automatic_class: Line = "none"
-    """bounce, delivery_report, auto_reply, list, bulk, receipt, feedback_report, notification, challenge, own."""
+    automatic_class: Line = ""
+    """"" for what a person wrote; bounce, delivery_report, auto_reply, list, bulk, receipt, feedback_report, notification, challenge, own."""
     bounce: EmailBounce | None = None
 
 

@@ -23,6 +23,8 @@ MAIL_DEPTH = 50
 MAIL_PARTS = 500
 MAIL_ADDRESSES = 500
 MAIL_REFERENCES = 100
+MAIL_TEXT_PART_BYTES = 1024 * 1024
+"""What is read of one text part."""
 MAIL_EVENT_HEADER_CHARS = 64 * 1024
 """What an event carries of the header fields, in characters; the rest stays in the raw mail."""
 PARSE_TIMEOUT = timedelta(seconds=2)

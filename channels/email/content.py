@@ -16,6 +16,8 @@ from schemas import limits
 from schemas.text import clean_line
 
 _HTML_START = re.compile(r"\s{0,200}(?:<!doctype html|<html[\s>])", re.IGNORECASE)
+_DATA = re.compile(rb"data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=\s%]{200,}")
+"""Pictures written into the HTML itself: megabytes that say nothing."""
 _ENRICHED = re.compile(r"<[^<>]{0,200}>")
 _MAILS = ("message/rfc822", "message/global")
 _CALENDARS = ("text/calendar", "application/ics")
@@ -103,15 +105,13 @@ class _Walk:
             self._file(part, data)
 
     def _text(self, part: Part, data: bytes, block: Block | None) -> None:
+        if part.kind == "text/plain" and b"begin" in data:
+            data, files = uu_files(data)
+            self._found.files += [file_of(clean_line(header(name)), "", content) for name, content in files]
         text = self.text_of(part, data)
         kind = part.kind
         if kind == "text/plain" and _HTML_START.match(text):
             kind = "text/html"
-        if kind == "text/plain" and "\nbegin" in f"\n{text}":
-            kept, files = uu_files(text.encode("utf-8", "surrogateescape"))
-            if files:
-                text = kept.decode("utf-8", "replace")
-                self._found.files += [file_of(clean_line(name), "", content) for name, content in files]
         if kind in ("text/enriched", "text/richtext"):
             text, kind = _ENRICHED.sub("", text), "text/plain"
         elif kind not in ("text/plain", "text/html"):
@@ -126,6 +126,8 @@ class _Walk:
         declared = part.params.get("charset") or None
         if declared is None and part.kind == "text/html":
             declared = charsets.of_html(data)
+        if len(data) > limits.MAIL_TEXT_PART_BYTES:
+            data = self._bounded(data)
         noticed: set[str] = set()
         text = charsets.decode(data, declared, self._found.charset, noticed)
         for name in sorted(noticed):
@@ -133,6 +135,15 @@ class _Walk:
         if part.params.get("format", "").lower() == "flowed" and part.kind == "text/plain":
             text = unflowed(text, delsp=part.params.get("delsp", "").lower() == "yes")
         return text
+
+    def _bounded(self, data: bytes) -> bytes:
+        """A text part within the limit, cut at a line's end where there is one; pictures in it go first."""
+        data = _DATA.sub(b"", data)
+        if len(data) <= limits.MAIL_TEXT_PART_BYTES:
+            return data
+        self._notes.partial = self._notes.partial or "text"
+        data = data[: limits.MAIL_TEXT_PART_BYTES]
+        return data[: data.rfind(b"\n") + 1] or data
 
     def _file(self, part: Part, data: bytes) -> None:
         name = filename(part)

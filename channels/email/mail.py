@@ -37,8 +37,6 @@ _TRACE = {
 }
 """Fields that are noted on the way."""
 _DOUBTFUL = {"none", "notification", "list", "bulk", "auto_reply"}
-_DATA = re.compile(r"data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=\s%]{200,}")
-"""Pictures written into the HTML itself: megabytes that say nothing."""
 _SHORT = 400
 """Up to this many characters a plain part beside HTML may be a placeholder."""
 
@@ -81,8 +79,6 @@ class Mail:
         written = ids(self.root.first("Message-ID"))
         self.message_id = written[0] if written else generated_id(self.root, raw)
         self.message_id_generated = not written
-        for block in self.content.blocks:
-            block.html = [_DATA.sub("", part) if "data:" in part else part for part in block.html]
         self.html = "\n".join(part for block in self.content.blocks for part in block.html)
         self.text = self._text()
         if self.content.crypto is None and "-----BEGIN PGP " in self.text[:5000]:

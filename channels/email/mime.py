@@ -183,8 +183,8 @@ def _pieces(body: bytes, boundary: bytes, notes: Notes) -> list[bytes]:
     mark = b"--" + boundary
     cuts: list[tuple[int, int]] = []
     closed = False
-    at = 0 if body.startswith(mark) else body.find(b"\n" + mark) + 1
-    while at > 0 or (at == 0 and body.startswith(mark) and not cuts):
+    at = 0 if body.startswith(mark) else _after(body.find(b"\n" + mark))
+    while at >= 0:
         end = at + len(mark)
         line_end = body.find(b"\n", end)
         line_end = len(body) if line_end < 0 else line_end
@@ -196,7 +196,7 @@ def _pieces(body: bytes, boundary: bytes, notes: Notes) -> list[bytes]:
                 break
             if len(cuts) > limits.MAIL_PARTS + 1:
                 break
-        at = body.find(b"\n" + mark, end - 1) + 1
+        at = _after(body.find(b"\n" + mark, end - 1))
     if not cuts:
         return []
     pieces = [body[start:stop] for (_, start), (stop, _) in pairwise(cuts)]
@@ -205,6 +205,10 @@ def _pieces(body: bytes, boundary: bytes, notes: Notes) -> list[bytes]:
         pieces.append(body[cuts[-1][1] :])
     # The line end before a boundary belongs to the boundary (RFC 2046 §5.1.1).
     return [_chop(piece) for piece in pieces]
+
+
+def _after(at: int) -> int:
+    return at + 1 if at >= 0 else at
 
 
 def _chop(piece: bytes) -> bytes:

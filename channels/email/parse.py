@@ -122,7 +122,7 @@ def contact_of(mail: Mail, *, account: str, received_at: datetime, queue: str | 
             delivered_to=tuple(mail.people.delivered_to),
             new_text=said.new if said.new != mail.text else None,
             forwarded_from=address_of_line(said.forwarded.sender) if said.forwarded else "",
-            automatic_class=mail.automatic.kind,
+            automatic_class=mail.automatic.kind if mail.automatic.kind != "none" else "",
             bounce=EmailBounce(
                 kind=bounce.kind,
                 status=bounce.status,

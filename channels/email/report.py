@@ -46,6 +46,8 @@ def report(
         return unparsed(raw, "empty", file=file, index=index)
     try:
         mail = Mail(raw[: limits.MAIL_BYTES], facts)
+        if not mail.root.fields and b"\0" in raw[:2000]:
+            return unparsed(raw, "no header and no text", file=file, index=index)
         if len(raw) > limits.MAIL_BYTES:
             mail.notes.partial = "size"
         made = _report(mail, account, assume_verified, datetime.fromisoformat(now) if now else None)

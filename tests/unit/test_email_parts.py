@@ -431,3 +431,13 @@ def test_lone_surrogates_never_leave() -> None:
         mail("=ED=A0=80 x", "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable")
     )
     str(found).encode("utf-8")
+
+
+def test_a_boundary_at_the_very_beginning_that_is_none_was_looked_for_for_ever() -> None:
+    found = told(mail("--=bx\nwords", 'Content-Type: multipart/mixed; boundary="=b"'))
+    assert found["text"] == "--=bx\nwords"
+
+
+def test_bytes_that_are_no_mail_at_all_are_unparsed() -> None:
+    assert told(b"\x7fELF" + bytes(500))["outcome"] == "unparsed"
+    assert told(b"no header at all")["text"] == "no header at all"
