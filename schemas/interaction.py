@@ -67,7 +67,8 @@ class EmailContent(Model):
     forwarded_from: Line = ""
     """The address whose mail was forwarded, as the forwarder's program wrote it: a hint, never proof."""
     automatic_class: Line = ""
-    """"" for what a person wrote; bounce, delivery_report, auto_reply, list, bulk, receipt, feedback_report, notification, challenge, own."""
+    """"" for what a person wrote; else bounce, delivery_report, auto_reply, list, bulk, receipt, feedback_report,
+    notification, challenge or own."""
     bounce: EmailBounce | None = None
 
 

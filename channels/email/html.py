@@ -12,6 +12,7 @@ from lxml.etree import _Comment, _Element
 from channels.email.phrases import is_attribution
 from channels.email.render import text_of
 
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 HTML_BYTES = 512 * 1024
 HTML_TAGS = 20_000
 _TAG = re.compile(r"<[^<>]{0,2000}>")
@@ -65,8 +66,13 @@ def cut(html: str, *, whole: bool = True) -> Cut | None:
     `whole=False` leaves the history's own text out, which is most of the cost.
     """
     tree = _tree(html) if hinted(html) else None
-    if tree is None:
+    try:
+        return None if tree is None else _cut(tree, whole=whole)
+    except (ValueError, TypeError, RecursionError):  # what lxml refuses; the lines of the text still tell
         return None
+
+
+def _cut(tree: _Element, *, whole: bool) -> Cut | None:
     quoted: list[_Element] = []
     signatures: list[_Element] = []
     for element in list(tree.iter("*")):
@@ -137,8 +143,8 @@ def _attribution_before(element: _Element) -> list[_Element]:
     if before is None:
         words = parent.text or ""
         if is_attribution(words):
-            span = lxml.html.Element("span")
-            span.text, parent.text = words, ""
+            span = _span(words)
+            parent.text = ""
             parent.insert(0, span)
             return [span]
         above = parent.getprevious()
@@ -151,8 +157,8 @@ def _attribution_before(element: _Element) -> list[_Element]:
             words, run = _inline_run(before)
         if not is_attribution(words):
             return []
-        span = lxml.html.Element("span")
-        span.text, before.tail = tail, None
+        span = _span(tail)
+        before.tail = None
         parent.insert(parent.index(before) + 1, span)
         return [*run, span]
     return [before] if is_attribution(_words(before)) else []
@@ -202,12 +208,19 @@ def _onwards(element: _Element) -> list[_Element]:
     return found
 
 
+def _span(text: str) -> _Element:
+    """An element with this text; what XML cannot hold (`&#1;`) is left out."""
+    span = lxml.html.Element("span")
+    span.text = _NO_XML.sub("", text)
+    return span
+
+
 def _freed(element: _Element) -> list[_Element]:
     """The text behind an element, put into an element of its own."""
     if not (element.tail or "").strip():
         return []
-    span = lxml.html.Element("span")
-    span.text, element.tail = element.tail, None
+    span = _span(element.tail)
+    element.tail = None
     element.addnext(span)
     return [span]
 

@@ -52,3 +52,12 @@ def test_many_quotations_side_by_side_cost_no_more_than_one_look_each() -> None:
     assert found is not None
     assert found.new == "new"
     assert found.quoted.count("tail") == 3000
+
+
+def test_control_characters_in_html_that_xml_cannot_hold() -> None:
+    for control in ("\x01", "&#1;", "&#65535;", "\ud800"):
+        markup = f'<div>new</div><div id="divRplyFwdMsg">From: x</div>old{control}words<br>{control}'
+        found = html.cut(markup)
+        assert found is not None
+        assert found.new == "new"
+        assert html.to_text(markup).startswith("new")
