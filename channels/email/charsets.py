@@ -153,6 +153,7 @@ def known(charset: str | None) -> str | None:
     """The codec that is meant; None for what says nothing (us-ascii too) or is not known."""
     if not charset:
         return None
+    charset = charset.split("(")[0]
     name = _name(charset)
     if not name or name in _VAGUE:
         return None

@@ -14,7 +14,7 @@ from channels.email.content import Content, content_of
 from channels.email.fields import header, ids, instant
 from channels.email.invitation import Invitation, invitation
 from channels.email.mime import Part, split
-from channels.email.newtext import Said, said
+from channels.email.newtext import Forwarded, Said, is_forward, said
 from channels.email.notes import Notes
 from channels.email.people import People, people
 from channels.email.verdict import Auth, authenticated
@@ -140,7 +140,11 @@ class Mail:
 
     def said(self, *, whole: bool) -> Said:
         """New text, history, signature, forwarded mail."""
-        return said(self.text, self.html, self.subject, whole=whole)
+        found = said(self.text, self.html, self.subject, whole=whole)
+        attached = [data for kind, data in self.content.reports if kind == "message/rfc822"]
+        if found.forwarded is None and len(attached) == 1 and is_forward(self.subject):
+            return replace(found, forwarded=_attached(attached[0]))
+        return found
 
     def _author_address(self) -> str:
         if self.people.author and self.people.author[1]:
@@ -180,6 +184,16 @@ class Mail:
             note("bad_date")
         if self.people.cut:
             self.notes.partial = self.notes.partial or "addresses"
+
+
+def _attached(data: bytes) -> Forwarded:
+    """The mail that was forwarded as a file."""
+    notes = Notes()
+    inner = split(data, notes)
+    blocks = content_of(inner, notes).blocks
+    text = "\n\n".join(part for block in blocks for part in (block.plain or map(html_.to_text, block.html)))
+    sender, date, subject = (clean_line(header(inner.first(name))) for name in ("From", "Date", "Subject"))
+    return Forwarded(sender, date, subject, clean_text(text)[: limits.TEXT_CHARS].strip())
 
 
 def _same(text: str, other: str) -> bool:

@@ -36,7 +36,7 @@ def said(text: str, html: str, subject: str, *, whole: bool = True) -> Said:
 
     `whole=False` leaves `quoted` out where it costs time.
     """
-    forward = bool(_FORWARD_SUBJECT.match(subject))
+    forward = is_forward(subject)
     lines = text.split("\n")
     by_lines = quotes.split(lines, forward=forward)
     if by_lines.forward_at is not None:
@@ -57,6 +57,11 @@ def said(text: str, html: str, subject: str, *, whole: bool = True) -> Said:
     if not body.strip():
         body, signature = new.strip(), ""
     return Said(_BLANKS.sub("\n\n", body.strip()), _trim(quoted), signature)
+
+
+def is_forward(subject: str) -> bool:
+    """`Fwd:`, `WG:`, `TR:`, … and not a reply to one."""
+    return _FORWARD_SUBJECT.match(subject) is not None
 
 
 def _forward(lines: list[str], split: quotes.Split, text: str) -> Said:

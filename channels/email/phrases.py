@@ -29,6 +29,9 @@ _TIME = re.compile(r"\d{1,2}[:.hH時时시]\s?\d{2}")
 _YEAR = re.compile(r"(?:19|20)\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{2}")
 _QUOTED = re.compile(r"[ \t]{0,3}(?:[>＞›»]|&gt;)")
 _SEPARATOR_ENDS = re.compile(r"^[\s>]*[-_*=—–]{2,}\s*|\s*[-_*=—–]{2,}\s*$")
+_ABOVE = re.compile(
+    r"(?i)\b(?:reply|antwort\w*|r[ée]pon\w*|respond\w*|rispost\w*|antwoord\w*|svar\w*)\b.{0,40}\b(?:above|oberhalb|[üu]ber|au-dessus|encima|acima|sopra|boven|ovan\w*|over)\b.{0,30}(?:line|zeile|linie|ligne|l[ií]n[eh]a|riga|lijn|linj[ea]|regel)"
+)
 _DASHES = tuple("-_*=—–")
 _COLONS = (":", "：")
 _RULE = re.compile(r"\s*[_\-=*—]{10,}\s*$")
@@ -131,7 +134,9 @@ def _between(line: str) -> str:
 
 
 def is_original(line: str) -> bool:
-    """`-----Original Message-----`"""
+    """`-----Original Message-----`, `##- Please type your reply above this line -##`"""
+    if len(line) <= 120 and not line.strip()[:1].isalnum() and _ABOVE.search(line):
+        return True
     return len(line) <= 120 and line.lstrip(" >*")[:1] in "-_*=—–" and _between(line) in _ORIGINAL
 
 

@@ -300,3 +300,34 @@ def test_whatever_the_lines_nothing_is_lost(lines: list[str], subject: str) -> N
 @given(st.text(max_size=300), st.text(max_size=300), st.text(max_size=30))
 def test_any_text_and_any_html(text: str, html: str, subject: str) -> None:
     assert bool(said(text, f"<blockquote>{html}", subject).new.strip()) >= bool(text.strip())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "##- Please type your reply above this line -##",
+        "--- Bitte antworten Sie oberhalb dieser Zeile ---",
+        "== Reply above this line ==",
+    ],
+)
+def test_what_stands_below_a_helpdesks_line_is_history(line: str) -> None:
+    found = said(f"Thanks!\n\n{line}\n\nYour request has been updated", "", "Re: x")
+    assert found.new == "Thanks!"
+    assert "updated" in found.quoted
+
+
+def test_a_mail_that_was_forwarded_as_a_file() -> None:
+    raw = multipart(
+        "mixed",
+        "Content-Type: text/plain\n\nsee attached",
+        "Content-Type: message/rfc822\n\nFrom: Cy <cy@z.example>\nDate: Mon, 4 May 2026 10:00:00 +0200\nSubject: Pump\n\nThe pump is broken.\n",
+    )
+    found = told(raw.replace(b"Subject: Order", b"Subject: Fwd: Pump"))
+    assert found["forwarded"] == {
+        "from": "Cy <cy@z.example>",
+        "date": "Mon, 4 May 2026 10:00:00 +0200",
+        "subject": "Pump",
+        "text": "The pump is broken.",
+    }
+    assert found["new_text"] == "see attached"
+    assert told(raw)["forwarded"] is None, "an attached mail alone is no forward"
