@@ -247,5 +247,5 @@ def _lift(element: _Element) -> None:
     """Out of its parent; the text behind it stays, on a line of its own."""
     parent = element.getparent()
     line = lxml.html.Element("br")
-    line.tail, element.tail = element.tail, None
+    line.tail, element.tail = _NO_XML.sub("", element.tail or ""), None
     parent.replace(element, line)

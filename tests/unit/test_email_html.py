@@ -61,3 +61,9 @@ def test_control_characters_in_html_that_xml_cannot_hold() -> None:
         assert found is not None
         assert found.new == "new"
         assert html.to_text(markup).startswith("new")
+
+
+def test_control_characters_behind_a_quotation_are_left_out() -> None:
+    found = html.cut("<div>new</div><blockquote type=cite>old</blockquote>more&#1;")
+    assert found is not None
+    assert found.new == "new\n\nmore"
