@@ -131,6 +131,8 @@ def classify(
     if not own_list:
         _lists(fields, sender, replies, note)
     suppressed = _suppressed(fields, own_list, note)
+    if any(fields.get(name) for name in _NOTIFY_FIELDS):
+        kinds -= {"list", "bulk"}  # a program that says its name says more than how it sends
     if "null_return_path" in signals and not kinds:
         kinds.add("auto_reply" if replies or subjects.is_vacation(text) else "notification")
     return Automatic(_chosen(kinds), tuple(dict.fromkeys(signals)), suppressed)
@@ -270,7 +272,8 @@ def _lists(fields: dict[str, str], sender: str, replies: bool, note: _Note) -> N
 
 def _campaign(fields: dict[str, str]) -> bool:
     """A newsletter: the sender's own list, to which nobody can write."""
-    return "list-post" not in fields and any(name in fields for name in _BULK_FIELDS)
+    mass = fields.get("precedence") == "bulk" or any(name in fields for name in _BULK_FIELDS)
+    return mass and not {"list-post", "x-beenthere", "x-mailman-version", "mailing-list"} & fields.keys()
 
 
 def _suppressed(fields: dict[str, str], own_list: bool, note: _Note) -> bool:

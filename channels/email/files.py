@@ -97,6 +97,10 @@ def by_name(name: str) -> str:
     return _MORE_NAMES.get(extension) or mimetypes.types_map.get(extension, "")
 
 
+def _extension(kind: str) -> str:
+    return mimetypes.guess_extension(kind) or (".txt" if kind.startswith(("text/", "message/")) else ".bin")
+
+
 def saved_as(files: list[File]) -> list[str]:
     """A name for each that no file system minds: no folders, no controls, no reserved words, each once."""
     out: list[str] = []
@@ -105,7 +109,7 @@ def saved_as(files: list[File]) -> list[str]:
         base = re.split(r"[/\\]", file.name)[-1] if file.name else ""
         base = _UNSAFE.sub("_", base).strip(" .")
         if not base:
-            base = f"attachment-{number}{mimetypes.guess_extension(file.type) or '.bin'}"
+            base = f"attachment-{number}{_extension(file.type)}"
         if _RESERVED.fullmatch(base):
             base = f"_{base}"
         stem, dot, extension = base.rpartition(".")

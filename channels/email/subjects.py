@@ -10,7 +10,7 @@ _AUTO_REPLY = re.compile(
     r"auto(?:matic|mated|matical)?[ -]?(?:reply|response|responder|generated reply|answer)\b|autoreply\b|autoresponse\b|autoresponder\b|auto\s?[:：]|"
     r"out[ -]of[ -](?:the[ -])?office\b(?!\s+(?:hours|space|furniture|equipment|supplies|work|phone))|ooo\s*[:：]|i am (?:currently )?out of (?:the )?office|i'm out of (?:the )?office|away from (?:the |my )?(?:office|desk|mail)|"
     r"(?:on )?(?:vacation|annual leave|holiday)(?: (?:reply|response|notice|message|auto))|"
-    r"abwesenheits?(?:notiz|meldung|nachricht|assistent|benachrichtigung)|abwesenheit\s*[:：]|automatische? (?:antwort|r(?:ü|ue)ckantwort|nachricht|e-?mail)|(?:ich bin )?(?:nicht im b(?:ü|ue)ro|au(?:ß|ss)er haus)|autom\. antwort|urlaubsmeldung|"
+    r"abwesenheits?(?:notiz|meldung|nachricht|assistent|benachrichtigung)|abwesenheit\s*[:：]|abwesend\s*[:：]|urlaub\s*[:：]|automatische? (?:antwort|r(?:ü|ue)ckantwort|nachricht|e-?mail)|(?:ich bin )?(?:nicht im b(?:ü|ue)ro|au(?:ß|ss)er haus)|autom\. antwort|urlaubsmeldung|"
     r"r[ée]ponse automatique|message (?:automatique )?d['’]absence|absence du bureau|absent(?:e)? du bureau|notification d['’]absence|"
     r"respuesta autom[áa]tica|fuera de (?:la )?oficina|ausente de la oficina|mensaje de ausencia|contestaci[óo]n autom[áa]tica|"
     r"risposta automatica|fuori (?:sede|ufficio)|assente(?:\s+dall['’]ufficio)?\s*[:：]|messaggio di assenza|"

@@ -35,6 +35,12 @@ PERSON = "From: Ann <ann@example.org>\nSubject: Hello\n"
             "List-Unsubscribe: <https://x>\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\nList-Id: <news.example.org>",
             "bulk",
         ),
+        ("List-Unsubscribe: <https://x>\nList-Id: <news.example.org>\nPrecedence: bulk", "bulk"),
+        (
+            "List-Post: <mailto:l@example.org>\nList-Id: <l.example.org>\nPrecedence: bulk\nList-Unsubscribe: <x>",
+            "list",
+        ),
+        ("List-Id: <a.github.com>\nPrecedence: list\nX-GitHub-Reason: mention\nList-Unsubscribe: <x>", "notification"),
         ("Feedback-ID: a:b:c", "bulk"),
         ("X-GitHub-Reason: mention", "notification"),
         ("X-Cron-Env: <SHELL=/bin/sh>", "notification"),
