@@ -32,6 +32,8 @@ _SEPARATOR_ENDS = re.compile(r"^[\s>]*[-_*=—–]{2,}\s*|\s*[-_*=—–]{2,}\s*
 _ABOVE = re.compile(
     r"(?i)\b(?:reply|antwort\w*|r[ée]pon\w*|respond\w*|rispost\w*|antwoord\w*|svar\w*)\b.{0,40}\b(?:above|oberhalb|[üu]ber|au-dessus|encima|acima|sopra|boven|ovan\w*|over)\b.{0,30}(?:line|zeile|linie|ligne|l[ií]n[eh]a|riga|lijn|linj[ea]|regel)"
 )
+_TO_YOU = re.compile(r"(?i)\b(?:you|du|sie|ihr|vous|tu|usted|lei|je|u)\s+[^\s:]{2,20}(?:\s+[^\s:]{2,20})?\s*[:：]$")
+"""People write so too, and go on with their own words."""
 _DASHES = tuple("-_*=—–")
 _COLONS = (":", "：")
 _RULE = re.compile(r"\s*[_\-=*—]{10,}\s*$")
@@ -112,7 +114,7 @@ def is_attribution(text: str) -> bool:
 def opens_history(text: str) -> bool:
     """An attribution that needs no quote marks behind it to be believed."""
     line = " ".join(_MARKS.sub("", text).split())
-    if not is_attribution(line):
+    if not is_attribution(line) or (_TO_YOU.search(line) and not _ADDRESS.search(line)):
         return False
     return bool(_ADDRESS.search(line) or (_TIME.search(line) and _YEAR.search(line)) or (_ENDS.search(line) and _STARTS.match(line) and (_TIME.search(line) or _YEAR.search(line))))  # fmt: skip
 

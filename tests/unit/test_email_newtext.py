@@ -152,6 +152,7 @@ def test_answers_below_the_quotation_stay() -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "Hi, thanks.\n\nOn 3 May 2026 at 10:00 you wrote:\n\nThe parcel will come. It did not. Please help.",
         "On Monday I wrote:\n\nplease cancel. Nobody answered.",
         "From: the kitchen\nTo: the hall\nwe carried it all.",
         "My order was:\n- 1 pump\n- 2 hoses",
