@@ -125,7 +125,7 @@ class TestLedger:
         assert isinstance(made, Reply)
         made = made.model_copy(update={"created_at": datetime.now(UTC), **more})
         out = site.context.store.outbox
-        await site.database.write(lambda c: replies.request(c, out, made))
+        await site.database.write(lambda c: replies.request(c, out, [made]))
         await site.database.write(lambda c: deliveries.copy_in(c, [made], made.created_at))
         return made
 
