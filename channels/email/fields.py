@@ -14,6 +14,7 @@ _WORD = re.compile(r"=\?([\w.:+-]{0,40})(?:\*[\w-]{0,20})?\?([bBqQ])\?([^?]*(?:\
 _Q = re.compile(rb"=([0-9A-Fa-f]{2})")
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 _ZONE = re.compile(r"(?i)\b(?:GMT|UTC)\s*([+-]\d{1,2}):?(\d\d)?")
+_QUOTED_LOCAL = re.compile(r'"[^"]{1,200}"@\S+')
 _ID = re.compile(r"<([^<>]{1,990})>")
 MAX_FIELD = 100_000
 _Word = tuple[str, str, str]
@@ -171,7 +172,7 @@ def _mailbox(entry: str) -> tuple[str, str, bool]:
     comment = _comment(entry)
     bare = re.sub(r"\([^()]*\)", " ", entry).strip() if comment else entry.strip()
     words = bare.split()
-    if len(words) > 1:
+    if len(words) > 1 and not _QUOTED_LOCAL.fullmatch(bare):
         with_at = [word for word in words if "@" in word]
         if len(with_at) == 1:
             word = with_at[0]
@@ -199,6 +200,8 @@ def address_of(value: str) -> str:
     address = clean_line(header(value)).strip(BRACKETS).lower()
     address = address.removeprefix("mailto:").strip("'")
     local, at, domain = address.rpartition("@")
+    if len(local) > 2 and local[0] == local[-1] == '"':
+        local = local[1:-1]
     domain = domain.rstrip(".")
     usable = at and local and domain and not any(c in f"{local}{domain}" for c in ' <>,;:"()[]\\@')
     return f"{local}@{domain}" if usable and len(address) <= limits.ADDRESS_CHARS else ""

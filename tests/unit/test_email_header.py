@@ -75,6 +75,7 @@ def test_undeclared_8_bit_in_the_charset_that_the_body_declares() -> None:
         ('"Ann \\"A\\" B" <ann@x.example>', 'Ann "A" B', "ann@x.example"),
         ("Ann (work, or so) <ann@x.example>", "Ann (work, or so)", "ann@x.example"),
         ("'Ann' <ann@x.example>", "Ann", "ann@x.example"),
+        ('"ann.b"@x.example', "", "ann.b@x.example"),
         ("Team: Ann <ann@x.example>, bob@x.example;", "Ann", "ann@x.example"),
     ],
 )
@@ -87,6 +88,10 @@ def test_a_group_without_members_and_unusable_addresses_are_nobody() -> None:
     assert (found["to"], found["cc"]) == ([], [])
     assert found["from"] == {"name": "nobody at all", "address": ""}
     assert found["sender"] == {"name": "Ann", "address": "ann@x.example"}
+
+
+def test_an_address_that_no_mail_can_be_sent_to_is_none() -> None:
+    assert told('From: "ann b"@x.example\n\nx')["from"] is None
 
 
 def test_a_mail_without_from_is_its_senders_or_return_paths() -> None:
