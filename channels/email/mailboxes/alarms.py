@@ -30,8 +30,10 @@ class Alarm:
             self._raised.add(kind)
 
     async def clear(self) -> None:
-        if self._raised and await self._put(RECOVERED, "the mailbox is read again", {"after": sorted(self._raised)}):
-            self._raised.clear()
+        """The mailbox is read: what kept us out is over. What becomes of mails is another matter, and said once."""
+        over = self._raised & {SIGN_IN_REFUSED, UNREACHABLE}
+        if over and await self._put(RECOVERED, "the mailbox is read again", {"after": sorted(over)}):
+            self._raised -= over
 
     async def _put(self, kind: str, subject: str, data: dict[str, Any]) -> bool:
         now = self._context.clock.now()
