@@ -20,6 +20,7 @@ from channels.email.worker import packed
 from runtime.workers import WorkerCrashed, WorkerPool, WorkerRaised, WorkerTimeout
 from schemas import limits
 from schemas.errors import ConfigError
+from schemas.text import clean_line
 from switchboard.cli.app import configuration, options, quiet_logs
 from switchboard.cli.output import Json, out
 
@@ -128,7 +129,7 @@ def _all(paths: Iterable[Path]) -> Iterator[MailFile]:
 async def _line(pool: WorkerPool, found: MailFile, how: _How) -> dict[str, Any]:
     if found.error is not None:
         return unreadable(found.file, found.error)
-    file = found.file.encode("utf-8", "replace").decode()
+    file = clean_line(found.file)
     job: dict[str, object] = {
         "file": file,
         "index": found.index,

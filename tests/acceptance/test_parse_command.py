@@ -36,6 +36,7 @@ def test_files_folders_maildirs_and_mboxes_in_byte_order(tmp_path: Path) -> None
     (folder / "a.eml").write_bytes(MAIL % b"a")
     (folder / "B.eml").write_bytes(MAIL % b"B")
     (folder / "empty.eml").write_bytes(b"")
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.eml")).write_bytes(MAIL % b"last")
     box = mailbox.Maildir(str(folder / "md"))
     box.add(MAIL % b"md")
     (folder / "md" / "dovecot.index").write_bytes(b"no mail")
@@ -48,11 +49,12 @@ def test_files_folders_maildirs_and_mboxes_in_byte_order(tmp_path: Path) -> None
     names = [(Path(each["file"]).name.partition(".")[0], each["index"], each["message_id"]) for each in found]
     assert [(name, index) for name, index, _ in names[:4]] == [("B", 0), ("a", 0), ("x", 0), ("empty", 0)]
     assert [each["message_id"] for each in found if each["outcome"] == "parsed"] == [
-        f"{n}@x" for n in ("B", "a", "x", "md", "one", "two")
+        f"{n}@x" for n in ("B", "a", "x", "md", "last", "one", "two")
     ]
     assert [each["index"] for each in found[-2:]] == [0, 1]
     assert "From here on" in found[-1]["text"]
     assert found[3]["outcome"] == "unparsed"
+    assert found[5]["file"].endswith("\ufffd.eml")
     assert all(list(each) == list(blank(b"", "", 0)) for each in found)
 
 
