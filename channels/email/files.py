@@ -43,7 +43,6 @@ _MORE_NAMES = {
     ".rtf": "application/rtf",
     ".csv": "text/csv",
     ".p7s": "application/pkcs7-signature",
-    ".asc": "application/pgp-signature",
 }
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f<>:\"/\\|?*\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
