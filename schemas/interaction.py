@@ -62,6 +62,13 @@ class EmailContent(Model):
     cc: tuple[Line, ...] = ()
     reply_to: tuple[Line, ...] = ()
     delivered_to: tuple[Line, ...] = ()
+    keys: tuple[Line, ...] = ()
+    """What others may know this mail by: its Message-ID and other ids of it in the form that is the same wherever it is
+    mentioned, and its Outlook thread."""
+    refers_to: tuple[Line, ...] = ()
+    """The keys of the mails that it refers to, the nearest first."""
+    token_of: Line | None = None
+    """The conversation that a reply token of ours names, made for this very sender."""
     new_text: Text | None = None
     """`text` without quoted history and signature, where that is less."""
     forwarded_from: Line = ""

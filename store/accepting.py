@@ -5,7 +5,7 @@ import hashlib
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -73,11 +73,18 @@ class Candidate:
 
 
 def accept_all(
-    conn: Connection, out: Outbox, candidates: Sequence[Candidate], now: datetime, *, reference: str
+    conn: Connection,
+    out: Outbox,
+    candidates: Sequence[Candidate],
+    now: datetime,
+    *,
+    reference: str,
+    reopen_within: timedelta | None = None,
 ) -> list[Acceptance]:
-    """Accept them in this order. `reference` is the pattern of the conversations' references."""
+    """Accept them in this order. `reference` is the pattern of the conversations' references. What comes later than
+    `reopen_within` after the last of a settled conversation begins a new one."""
     for wave in _waves(candidates):
-        _accept(conn, out, wave, now, reference)
+        _accept(conn, out, wave, now, reference, None if reopen_within is None else now - reopen_within)
     return [candidate.result for candidate in candidates if candidate.result is not None]
 
 
@@ -92,13 +99,19 @@ def _waves(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
             yield wave
             wave, taken = [], set()
         wave.append(candidate)
-        taken.update((candidate.key, candidate.id, conversations.message_id(contact)))
-        taken.discard("")
+        taken.update((candidate.key, candidate.id, *conversations.keys(contact)))
     if wave:
         yield wave
 
 
-def _accept(conn: Connection, out: Outbox, wave: Sequence[Candidate], now: datetime, reference: str) -> None:
+def _accept(
+    conn: Connection,
+    out: Outbox,
+    wave: Sequence[Candidate],
+    now: datetime,
+    reference: str,
+    settled_before: datetime | None,
+) -> None:
     first = _claim(conn, wave, now)
     for candidate in wave:
         if candidate.key not in first and not _is_new_after_all(conn, candidate, now):
@@ -110,7 +123,8 @@ def _accept(conn: Connection, out: Outbox, wave: Sequence[Candidate], now: datet
         return
     contacts = [candidate.arrival.contact for candidate in new]
     owners = customers.ensure(conn, contacts, now)
-    threads = conversations.resolve(conn, [Asked(c.arrival.contact, c.id if c.collided else None) for c in new])
+    asked = [Asked(c.arrival.contact, c.id if c.collided else None) for c in new]
+    threads = conversations.resolve(conn, asked, settled_before)
     places = conversations.enter(conn, list(zip(threads, contacts, owners, strict=True)), now)
     occasions = _occasions(conn, places)
     version = policies.active_version(conn)

@@ -1,25 +1,30 @@
 """Threading: which conversation a contact belongs to, decided in the transaction that accepts it.
 
-A known Message-ID joins a conversation only if the sender takes part in it. Otherwise the id is computed from the
+A reply token of ours or a known Message-ID joins a conversation only if the sender takes part in it; who was in copy
+takes part once verified. Otherwise the id is computed from the
 root of the references and the sender, so that racing edges compute the same one and a stranger gets a conversation
 of their own, linked for agents. A subject proves nothing.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Table, bindparam, select
+from sqlalchemy import Table, bindparam, exists, select
 from sqlalchemy.engine import Connection
 
 from schemas import ids
 from schemas.interaction import ChatContent, Contact, EmailContent
+from schemas.states import InteractionState
 from store.sql import dialect_insert, insert_many_new
-from store.tables import conversation_aliases, conversations, participants, thread_index
+from store.tables import conversation_aliases, conversations, interactions, participants, thread_index
 
 FIRST_NUMBER = 1000
+PARTICIPANT, MENTIONED = "participant", "mentioned"
+MENTIONS = 50
+"""People in copy of one mail that are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,46 +53,80 @@ class Asked:
     collided: str | None = None
 
 
-def resolve(conn: Connection, asked: Sequence[Asked]) -> list[Thread]:
-    """The conversation that each belongs to."""
+def resolve(conn: Connection, asked: Sequence[Asked], settled_before: datetime | None = None) -> list[Thread]:
+    """The conversation that each belongs to. One that was settled, with nothing since `settled_before`, is left alone:
+    a new one begins, linked to it."""
     known = _known_references(conn, asked)
     candidates = {id_ for of_one in known for id_ in of_one}
-    joined: set[tuple[str, str]] = set()
+    roles: dict[tuple[str, str], str] = {}
     if candidates:
-        joined = {(r.conversation_id, r.address) for r in conn.execute(_JOINED, {"wanted": sorted(candidates)})}
+        roles = {(r.conversation_id, r.address): r.role for r in conn.execute(_ROLES, {"wanted": sorted(candidates)})}
     computed = [
         ids.conversation_id(each.contact.account, _root(each.contact, each.collided), _owner(each.contact))
         for each in asked
     ]
     canonical = _canonical(conn, {*candidates, *computed})
+    over = _over(conn, set(canonical.values()), settled_before)
     threads = []
     for each, of_one, own in zip(asked, known, computed, strict=True):
-        address = each.contact.sender.address
-        mine = next((id_ for id_ in of_one if address and (id_, address) in joined), None)
+        mine = next((canonical[id_] for id_ in of_one if _may_join(each.contact, id_, roles)), None)
+        # A chat stays its session, a form or a call has nothing that comes later.
+        if (mine or canonical[own]) in over and isinstance(each.contact.content, EmailContent):
+            fresh = ids.conversation_id(each.contact.account, each.contact.native_id, _owner(each.contact))
+            if fresh not in over:
+                threads.append(Thread(fresh, mine or canonical[own]))
+                continue
         if mine is not None:
-            threads.append(Thread(canonical[mine]))
+            threads.append(Thread(mine))
             continue
         linked = canonical[of_one[0]] if of_one else None
         threads.append(Thread(canonical[own], linked if linked != canonical[own] else None))
     return threads
 
 
+def _may_join(contact: Contact, conversation_id: str, roles: Mapping[tuple[str, str], str]) -> bool:
+    sender = contact.sender
+    if not sender.address or sender.verdict == "failed":
+        return False
+    role = roles.get((conversation_id, sender.address))
+    return role == PARTICIPANT or (role == MENTIONED and sender.verdict == "verified")
+
+
+def _over(conn: Connection, conversation_ids: Collection[str], settled_before: datetime | None) -> set[str]:
+    """Those of them that were settled long ago."""
+    if settled_before is None or not conversation_ids:
+        return set()
+    return set(conn.scalars(_SETTLED, {"wanted": sorted(conversation_ids), "before": settled_before}))
+
+
+_SETTLED = select(conversations.c.id).where(
+    conversations.c.id.in_(bindparam("wanted", expanding=True)),
+    conversations.c.last_at < bindparam("before"),
+    ~exists().where(
+        interactions.c.conversation_id == conversations.c.id,
+        interactions.c.state.not_in([InteractionState.ANSWERED.value, InteractionState.CLOSED.value]),
+    ),
+)
+
+
 def _known_references(conn: Connection, asked: Sequence[Asked]) -> list[list[str]]:
     """For each, the conversations of the messages that it refers to, the latest reference first."""
     refs = [references(each.contact) for each in asked]
     wanted = sorted({ref for of_one in refs for ref in of_one})
-    if not wanted:
-        return [[] for _ in asked]
     by_ref: dict[str, list[str]] = {}
-    for message_id, conversation_id in conn.execute(_INDEXED, {"wanted": wanted}):
-        by_ref.setdefault(message_id, []).append(conversation_id)
-    return [[id_ for ref in of_one for id_ in by_ref.get(ref, ())] for of_one in refs]
+    if wanted:
+        for message_id, conversation_id in conn.execute(_INDEXED, {"wanted": wanted}):
+            by_ref.setdefault(message_id, []).append(conversation_id)
+    return [
+        [*_token_of(each.contact), *(id_ for ref in of_one for id_ in by_ref.get(ref, ()))]
+        for each, of_one in zip(asked, refs, strict=True)
+    ]
 
 
 _INDEXED = select(thread_index.c.message_id, thread_index.c.conversation_id).where(
     thread_index.c.message_id.in_(bindparam("wanted", expanding=True))
 )
-_JOINED = select(participants.c.conversation_id, participants.c.address).where(
+_ROLES = select(participants.c.conversation_id, participants.c.address, participants.c.role).where(
     participants.c.conversation_id.in_(bindparam("wanted", expanding=True))
 )
 
@@ -121,8 +160,10 @@ def enter(conn: Connection, entering: Sequence[tuple[Thread, Contact, str]], at:
         places.append(Place(id_, FIRST_NUMBER + found[id_].number, next_seq[id_]))
         next_seq[id_] += 1
     _insert_pairs(conn, participants, "address", [(t.conversation_id, c.sender.address) for t, c, _ in entering])
+    mentioned = [(t.conversation_id, address) for t, c, _ in entering for address in _in_copy(c)]
+    _insert_pairs(conn, participants, "address", mentioned, role=MENTIONED)
     # Not the references: whoever names another's Message-ID must not thereby own it.
-    mails = [(t.conversation_id, message_id(c)) for t, c, _ in entering]
+    mails = [(t.conversation_id, key) for t, c, _ in entering for key in keys(c)]
     _insert_pairs(conn, thread_index, "message_id", mails)
     return places
 
@@ -145,8 +186,8 @@ def index_messages(conn: Connection, conversation_id: str, message_ids: Iterable
     _insert_pairs(conn, thread_index, "message_id", [(conversation_id, each) for each in message_ids])
 
 
-def _insert_pairs(conn: Connection, table: Table, column: str, pairs: Iterable[tuple[str, str]]) -> None:
-    rows = [{"conversation_id": id_, column: value} for id_, value in sorted(set(pairs)) if value]
+def _insert_pairs(conn: Connection, table: Table, column: str, pairs: Iterable[tuple[str, str]], **more: str) -> None:
+    rows = [{"conversation_id": id_, column: value, **more} for id_, value in sorted(set(pairs)) if value]
     insert_many_new(conn, table, rows)
 
 
@@ -184,17 +225,31 @@ def _canonical(conn: Connection, conversation_ids: Collection[str]) -> dict[str,
     return found
 
 
-def message_id(contact: Contact) -> str:
-    """A mail's own Message-ID, without brackets; "" for what has none."""
-    return contact.content.message_id if isinstance(contact.content, EmailContent) else ""
+def keys(contact: Contact) -> Sequence[str]:
+    """What others may know a mail by: its Message-ID, without brackets, and what its parser found besides."""
+    content = contact.content
+    if not isinstance(content, EmailContent):
+        return ()
+    return list(dict.fromkeys(key for key in (content.message_id, *content.keys) if key))
 
 
 def references(contact: Contact) -> Sequence[str]:
-    """The Message-IDs that a mail refers to, the latest first."""
-    if not isinstance(contact.content, EmailContent):
+    """The keys of the mails that a mail refers to, the latest first."""
+    content = contact.content
+    if not isinstance(content, EmailContent):
         return ()
-    ordered = [*contact.content.in_reply_to, *reversed(contact.content.references)]
+    ordered = [*content.refers_to, *content.in_reply_to, *reversed(content.references)]
     return list(dict.fromkeys(ref for ref in ordered if ref))
+
+
+def _token_of(contact: Contact) -> Sequence[str]:
+    token = contact.content.token_of if isinstance(contact.content, EmailContent) else None
+    return () if token is None else (token,)
+
+
+def _in_copy(contact: Contact) -> Sequence[str]:
+    """Nothing is sent to them until an agent adds them; their own answer is for the agent's eyes."""
+    return contact.content.cc[:MENTIONS] if isinstance(contact.content, EmailContent) else ()
 
 
 def _root(contact: Contact, collided: str | None) -> str:
@@ -209,4 +264,7 @@ def _root(contact: Contact, collided: str | None) -> str:
 
 def _owner(contact: Contact) -> str:
     # A form or a call is a conversation of its own, a chat's is its session: no address needed to tell them apart.
-    return contact.sender.address if isinstance(contact.content, EmailContent) else contact.channel
+    if not isinstance(contact.content, EmailContent):
+        return contact.channel
+    # Whoever is not who they say must not compute the id of another's conversation.
+    return f"forged:{contact.sender.address}" if contact.sender.verdict == "failed" else contact.sender.address

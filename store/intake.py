@@ -1,7 +1,7 @@
 """accept(): after it a source may be told "yes, we have it". Needs no Kafka."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.engine import Connection
@@ -37,12 +37,14 @@ class Intake:
         *,
         reference: str = "SB-{number}",
         inline_max_bytes: int = INLINE_BYTES,
+        reopen_within: timedelta | None = None,
     ) -> None:
         self._database = database
         self._blobs = blobs
         self._outbox = outbox
         self._reference = reference
         self._inline = inline_max_bytes
+        self._reopen_within = reopen_within
         self._together: Together[tuple[Arrival, str | None, datetime], Acceptance] = Together(
             "intake.accept", self._accept, most=AT_ONCE
         )
@@ -58,7 +60,14 @@ class Intake:
 
         def work(conn: Connection) -> list[Acceptance]:
             candidates = [Candidate(arrival, dataref) for arrival, dataref, _ in waiting]
-            return accept_all(conn, self._outbox, candidates, now, reference=self._reference)
+            return accept_all(
+                conn,
+                self._outbox,
+                candidates,
+                now,
+                reference=self._reference,
+                reopen_within=self._reopen_within,
+            )
 
         return await self._database.write(work)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from store.blobs import Blobs
@@ -26,11 +27,19 @@ def open_store(
     *,
     shard_of: Callable[[str], int],
     reference: str = "SB-{number}",
+    reopen_within: timedelta | None = None,
     read_only: bool = False,
 ) -> Store:
     """Build the store. Nothing is connected before `database.start()`; the schema is `store.schema.upgrade`'s."""
     database = Database.at(settings.url, data_dir, read_only=read_only)
     blobs = Blobs(data_dir / blob_settings.url.removeprefix("file:"))
     outbox = Outbox(shard_of)
-    intake = Intake(database, blobs, outbox, reference=reference, inline_max_bytes=blob_settings.inline_max_bytes)
+    intake = Intake(
+        database,
+        blobs,
+        outbox,
+        reference=reference,
+        inline_max_bytes=blob_settings.inline_max_bytes,
+        reopen_within=reopen_within,
+    )
     return Store(database, blobs, outbox, intake)

@@ -104,6 +104,7 @@ participants = Table(
     metadata,
     Column("conversation_id", Text, primary_key=True),
     Column("address", Text, primary_key=True),
+    Column("role", Text, nullable=False, server_default="participant", comment="participant, or mentioned in copy."),
 )
 thread_index = Table(
     "thread_index",

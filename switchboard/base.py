@@ -40,6 +40,7 @@ def make_base(configuration: Configuration, *, read_only: bool = False) -> Base:
         configuration.data_dir,
         shard_of=shard_of(settings.kafka.partitions),
         reference=configuration.policy.conversations.reference,
+        reopen_within=configuration.policy.conversations.reopen_within,
         read_only=read_only,
     )
     return Base(configuration, store, SystemClock(), Metrics())

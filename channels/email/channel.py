@@ -16,7 +16,7 @@ def _build(context: Context, accounts: Mapping[str, Any]) -> Parts:
     if not accounts:
         return Parts()
     presence = Presence(context.store, context.clock)
-    reader = MailReader(accounts)
+    reader = MailReader(accounts, context.secret)
     return Parts(
         inbound=[reader, SmtpIngress(context, accounts, reader), Mailboxes(context, accounts, reader)],
         outbound=[presence, EmailSender(context, accounts, presence)],

@@ -10,6 +10,7 @@ from typing import Any
 
 from channels.email import charsets
 from channels.email.fields import address_of, header
+from channels.email.letter import keys, letter_of, refers_to
 from channels.email.mail import Known, Mail
 from channels.language import language_of
 from schemas import limits
@@ -79,6 +80,7 @@ def contact_of(mail: Mail, *, account: str, received_at: datetime, queue: str | 
     name, address = mail.people.sender or ("", "")
     said = mail.said(whole=False)
     bounce = mail.bounce
+    letter = letter_of(mail)
     flags = [
         name
         for name, holds in (
@@ -120,6 +122,8 @@ def contact_of(mail: Mail, *, account: str, received_at: datetime, queue: str | 
             cc=tuple(cc for _, cc in mail.people.cc),
             reply_to=tuple(to for _, to in mail.people.reply_to),
             delivered_to=tuple(mail.people.delivered_to),
+            keys=keys(letter),
+            refers_to=refers_to(letter),
             new_text=said.new if said.new != mail.text else None,
             forwarded_from=address_of_line(said.forwarded.sender) if said.forwarded else "",
             automatic_class=mail.automatic.kind if mail.automatic.kind != "none" else "",

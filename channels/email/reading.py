@@ -7,10 +7,11 @@ import orjson
 
 from channels.email.parse import unparsed
 from channels.email.settings import EmailSettings
+from channels.email.threading import Tokens
 from runtime.logs import get_logger
 from runtime.workers import WorkerCrashed, WorkerPool, WorkerRaised, WorkerTimeout
 from schemas import limits
-from schemas.interaction import Contact
+from schemas.interaction import Contact, EmailContent
 
 TARGET = "channels.email.worker:work"
 
@@ -22,8 +23,9 @@ class MailReader:
 
     name = "mail reader"
 
-    def __init__(self, accounts: Mapping[str, EmailSettings], *, size: int = 2) -> None:
+    def __init__(self, accounts: Mapping[str, EmailSettings], secret: bytes, *, size: int = 2) -> None:
         self._accounts = accounts
+        self._tokens = Tokens(secret)
         self._own = sorted({address for settings in accounts.values() for address in settings.addresses})
         self.workers = WorkerPool(
             TARGET, size=size, deadline_s=limits.PARSE_TIMEOUT.total_seconds(), name="mail parser"
@@ -66,7 +68,7 @@ class MailReader:
         head = orjson.dumps(job)
         try:
             answer = await self.workers.run(len(head).to_bytes(4, "big") + head + raw)
-            return Contact.model_validate_json(answer)
+            return self._with_token(Contact.model_validate_json(answer))
         except (WorkerTimeout, WorkerCrashed, WorkerRaised) as error:
             log.warning("a mail could not be parsed", error=str(error), bytes=len(raw))
             why = "it could not be parsed in time" if isinstance(error, WorkerTimeout) else "the parser failed on it"
@@ -78,3 +80,15 @@ class MailReader:
                 envelope_from=envelope_from,
                 queue=settings.queue,
             )
+
+    def _with_token(self, contact: Contact) -> Contact:
+        """The parser's process does not know the key."""
+        content = contact.content
+        assert isinstance(content, EmailContent)
+        addresses = (*content.to, *content.cc, *content.delivered_to)
+        conversation, _ = self._tokens.read(
+            addresses, (*content.in_reply_to, *content.references), contact.sender.address
+        )
+        if conversation is None:
+            return contact
+        return contact.model_copy(update={"content": content.model_copy(update={"token_of": conversation})})

@@ -3,17 +3,18 @@
 import hashlib
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from channels.email import charsets
 from channels.email.answerable import answerable
-from channels.email.fields import ids, instant
+from channels.email.fields import instant
 from channels.email.files import saved_as
+from channels.email.letter import letter_of
 from channels.email.mail import Known, Mail
 from channels.email.newtext import Forwarded
 from channels.email.safe_html import safe
-from channels.email.threading import ALIAS_FIELDS
 from channels.language import scored
 from schemas import limits
 from schemas.text import clean_line, clean_text
@@ -58,32 +59,9 @@ def report(
     }
     made["ms"] = round((time.perf_counter() - begun) * 1000, 2)
     if thread:
-        made["letter"] = letter_of(mail)
+        made["letter"] = asdict(letter_of(mail))
     cleaned: dict[str, Any] = _clean(made)
     return cleaned
-
-
-def letter_of(mail: Mail) -> dict[str, Any]:
-    """The arguments of a `Letter`."""
-    people = mail.people
-    bounce = mail.bounce
-    own = {each.lower() for each in mail.known.own_addresses}
-    return {
-        "message_id": mail.message_id,
-        "sender": people.sender[1] if people.sender else "",
-        "verified": mail.auth.verdict == "verified",
-        "failed": mail.auth.verdict == "failed",
-        "in_reply_to": mail.in_reply_to,
-        "references": mail.references,
-        "recipients": [*(address for _, address in people.to), *people.delivered_to],
-        "cc": [address for _, address in people.cc if address not in own],
-        "aliases": [each for name in ALIAS_FIELDS for each in ids(mail.root.first(name))],
-        "thread_index": clean_line(mail.root.first("Thread-Index"))[:2000],
-        "subject": mail.subject,
-        "ours": mail.automatic.kind == "own",
-        "about": bounce.about_message_id if bounce else None,
-        "about_recipients": list(bounce.recipients) if bounce else [],
-    }
 
 
 def blank(raw: bytes, file: str, index: int) -> dict[str, Any]:

@@ -10,45 +10,18 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
+from channels.email.letter import Letter, keys, refers_to, stable
 from schemas import ids
 
 How = Literal["token", "message_id", "references", "new"]
-ALIAS_FIELDS = (
-    "X-Microsoft-Original-Message-ID", "X-Google-Original-Message-ID", "X-MS-Exchange-Original-Message-ID",
-    "X-Original-Message-ID", "Original-Message-ID", "X-Gm-Original-Message-ID", "Resent-Message-ID",
-)  # fmt: skip
-"""Where a relay that writes a Message-ID of its own keeps the one that it found."""
-
 _TOKEN = re.compile(r"\+([a-z2-7]{26})-([0-9a-f]{20})(?=@|$)")
 _TOKEN_ID = re.compile(r"sb\.([a-z2-7]{26})\.([0-9a-f]{20})\.[^@\s]{1,64}@")
-_JIRA = re.compile(r"(?i)^JIRA\.(\d{1,20})\.(\d{1,20})\b")
-_SES = re.compile(r"(?i)^([0-9a-f]{16}-[0-9a-f-]{36,60})@(?:[a-z0-9-]+\.)?amazonses\.com$")
 _REFERENCE = re.compile(r"[\[#(]\s*([A-Z]{2,5}-\d{1,10})\s*[\])]?")
-_INDEX_BYTES = 22
-
-
-def stable(message_id: str) -> str:
-    """The part of an id by which two mentions of one mail are the same: Jira's changes its tail with each mail of an
-    issue, Amazon's region stands in one mention and not in the other, some relays change the case."""
-    if found := _JIRA.match(message_id):
-        return f"jira.{found[1]}.{found[2]}"
-    if found := _SES.match(message_id):
-        return f"{found[1].lower()}@amazonses.com"
-    return message_id.strip("<> ").lower()
-
-
-def index_root(thread_index: str) -> str:
-    """Outlook's Thread-Index: its first 22 bytes are the conversation's, whatever became of the Message-IDs; ""."""
-    try:
-        raw = base64.b64decode("".join(thread_index.split()), validate=True)
-    except (binascii.Error, ValueError):
-        return ""
-    return f"thread-index:{raw[:_INDEX_BYTES].hex()}" if len(raw) >= _INDEX_BYTES else ""
 
 
 class Tokens:
@@ -95,30 +68,6 @@ def has_token(addresses: Iterable[str], message_ids: Iterable[str]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """What threading looks at. Ids without brackets; addresses normalised."""
-
-    message_id: str
-    sender: str
-    verified: bool = False
-    failed: bool = False
-    in_reply_to: Sequence[str] = ()
-    references: Sequence[str] = ()
-    recipients: Sequence[str] = ()
-    """To and the addresses that it was delivered to."""
-    cc: Sequence[str] = ()
-    aliases: Sequence[str] = ()
-    """Other ids of this mail: what `ALIAS_FIELDS` hold."""
-    thread_index: str = ""
-    subject: str = ""
-    ours: bool = False
-    """One of our own mails: its recipients take part from then on."""
-    about: str | None = None
-    """For a bounce: the mail that came back, and whose it was."""
-    about_recipients: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Placed:
     key: str
     how: How
@@ -156,21 +105,15 @@ class Threads:
                 how, joined = "new", None
         conversation = self._conversations.setdefault(key, _Conversation(file))
         self._enter(conversation, letter)
-        for each in (letter.message_id, *letter.aliases, index_root(letter.thread_index)):
-            if each:
-                self._known.setdefault(stable(each), (key, file))
+        for each in keys(letter):
+            self._known.setdefault(each, (key, file))
         return Placed(key, how, joined, tuple(dict.fromkeys(refused)))
 
     def _join(self, letter: Letter, refused: list[str]) -> tuple[str | None, How, str | None]:
         by_token = self._by_token(letter, refused)
         if by_token is not None:
             return by_token, "token", self._conversations[by_token].first
-        candidates = [*letter.in_reply_to, *reversed(letter.references)]
-        if letter.about:
-            candidates.insert(0, letter.about)
-        if index := index_root(letter.thread_index):
-            candidates.append(index)
-        for each in dict.fromkeys(map(stable, candidates)):
+        for each in refers_to(letter):
             if each not in self._known:
                 continue
             key, file = self._known[each]

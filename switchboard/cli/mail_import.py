@@ -17,6 +17,7 @@ from switchboard.cli.app import configuration, quiet_logs
 from switchboard.cli.exits import FINDINGS
 from switchboard.cli.mail_accounts import email_account
 from switchboard.cli.output import Json, emit, err
+from switchboard.secret import load_secret
 
 
 def import_(
@@ -50,7 +51,7 @@ def import_(
 async def _import(path: Path, account: str | None, *, archive: bool, restart: bool) -> Imported:
     found = configuration()
     name, settings = email_account(found, account)
-    reader = MailReader(found.channels["email"])
+    reader = MailReader(found.channels["email"], load_secret(found.data_dir))
     bar = Progress(
         "[progress.description]{task.description}",
         BarColumn(),

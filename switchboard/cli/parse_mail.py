@@ -12,10 +12,11 @@ import orjson
 import typer
 from rich.markup import escape
 
+from channels.email.letter import Letter
 from channels.email.mailfiles import MailFile, mails
 from channels.email.report import unparsed, unreadable
 from channels.email.settings import EmailSettings
-from channels.email.threading import Letter, Threads
+from channels.email.threading import Threads
 from channels.email.worker import packed
 from runtime.workers import WorkerCrashed, WorkerPool, WorkerRaised, WorkerTimeout
 from schemas import limits

@@ -1,6 +1,7 @@
 """Which conversation a mail belongs to."""
 
-from channels.email.threading import Letter, Threads, Tokens, index_root, stable
+from channels.email.letter import Letter, index_root, stable
+from channels.email.threading import Threads, Tokens
 
 ANN, BOB, US = "ann@example.org", "bob@example.net", "help@shop.example"
 FIRST = Letter("m1@x", ANN, recipients=[US])

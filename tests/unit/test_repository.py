@@ -52,11 +52,15 @@ def test_pure_rooms_ask_no_clock_no_dice_and_no_environment() -> None:
 
 
 def test_only_the_state_owners_write_states() -> None:
-    tables = {"interactions": "ledger.py", "deliveries": "deliveries.py", "work_items": "work_items.py"}
+    tables = {
+        "interactions": ("ledger.py",),
+        "deliveries": ("deliveries.py",),
+        "work_items": ("work_items.py", "enqueue.py"),
+    }
     for path in sources("store", "router", "channels", "agents", "ops", "switchboard"):
         text = path.read_text(encoding="utf-8")
-        for table, owner in tables.items():
-            if path.name != owner:
+        for table, owners in tables.items():
+            if path.name not in owners:
                 assert not re.search(rf"update\({table}\)|(?<![\w.]){table}\.insert\(", text), f"{path} writes {table}"
 
 
