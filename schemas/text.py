@@ -13,11 +13,15 @@ _LINE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 def clean_text(value: str) -> str:
     """Body text that every part can carry: no NUL (PostgreSQL), no lone surrogates (UTF-8), `\\n` line ends."""
     value = value.replace("\r\n", "\n").replace("\r", "\n")
-    return _CONTROLS.sub("", _SURROGATES.sub("�", value))
+    if not value.isascii():
+        value = _SURROGATES.sub("�", value)
+    return _CONTROLS.sub("", value)
 
 
 def clean_line(value: str) -> str:
     """One line, fit for a header or a log: a decoded Subject may contain CRLF, which would split headers."""
+    if value.isprintable():  # nothing that the patterns look for is: 0.1 µs instead of 1
+        return value.strip()
     return _SURROGATES.sub("�", _LINE.sub(" ", value)).strip()
 
 
