@@ -236,6 +236,8 @@ def highest_offsets(
     return {(row.topic, row.partition): row.highest for row in conn.execute(query)}
 
 
-def sweep(conn: Connection, before_id: int) -> int:
-    """Delete done rows below `before_id`. Returns how many."""
-    return conn.execute(outbox.delete().where(outbox.c.done, outbox.c.id < before_id)).rowcount
+def sweep(conn: Connection, keep: int, most: int = 2_000) -> int:
+    """Delete done rows that are not among the last `keep` of all, at most `most`, the oldest first; how many."""
+    last = conn.scalar(select(func.max(outbox.c.id))) or 0
+    old = select(outbox.c.id).where(outbox.c.done, outbox.c.id <= last - keep).order_by(outbox.c.id).limit(most)
+    return conn.execute(outbox.delete().where(outbox.c.id.in_(old))).rowcount

@@ -10,6 +10,8 @@ class StoreSettings(Config):
     """`sqlite:///FILE` (relative to data_dir) or `postgresql://USER@HOST/DB`; the password comes by environment."""
 
     url: str = Field(default="sqlite:///switchboard.db", pattern=r"^(sqlite|postgresql)")
+    keep_published: int = Field(default=200_000, ge=1_000)
+    """Rows of the outbox that are kept after they have been published and have had their effect."""
 
 
 class BlobSettings(Config):

@@ -18,6 +18,7 @@ from store.database import Database
 from store.intake import Intake
 from store.outbox import Outbox
 from store.tables import conversation_aliases, interactions, metadata
+from store.tables import outbox as outbox_table
 from store.together import Together
 from tests.kit.contacts import NOW, arrival, chat, email, web_form
 
@@ -163,3 +164,20 @@ class TestTogether:
         assert (first, last) == (0, 2)
         assert isinstance(given_up, asyncio.CancelledError)
         assert done == [0, 2]
+
+
+async def test_the_outbox_is_swept_of_what_is_done_but_for_the_last_rows(database: Database) -> None:
+    def work(conn: Connection) -> list[list[str]]:
+        policies.activate(conn, "p-1", b"{}", NOW)
+        candidates = [Candidate(arrival(email(f"m{n}@x", sender=f"a{n}@x")), None) for n in range(10)]
+        made = [a.interaction_id for a in accept_all(conn, OUT, candidates, NOW, reference="SB-{number}")]
+        outbox.done(conn, [each for n, each in enumerate(made) if n != 3])
+
+        assert outbox.sweep(conn, keep=4, most=2) == 2
+        assert outbox.sweep(conn, keep=4) == 3
+        assert outbox.sweep(conn, keep=4) == 0
+        left = set(conn.scalars(select(outbox_table.c.event_id)))
+        return [[each for each in made if each in left], [made[3], *made[6:]]]
+
+    found, wanted = await database.write(work)
+    assert found == wanted
