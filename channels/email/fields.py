@@ -2,6 +2,7 @@
 
 import binascii
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_tz
 
@@ -234,3 +235,10 @@ def instant(value: str) -> datetime | None:
         return datetime.fromtimestamp(local.timestamp() - (found[9] or 0), UTC)
     except (ValueError, OverflowError, TypeError, IndexError, OSError):
         return None
+
+
+def is_among(address: str, named: Iterable[str]) -> bool:
+    """Whether the address is one of those, or in one of those domains or below."""
+    address = address.lower()
+    domain = address.rpartition("@")[2]
+    return bool(address) and any(address == one or domain == one or domain.endswith(f".{one}") for one in named)

@@ -52,6 +52,7 @@ class Known:
     profile: str | None = None
     own_lists: tuple[str, ...] = ()
     trusted_forms: tuple[str, ...] = ()
+    colleagues: tuple[str, ...] = ()
 
 
 class Mail:

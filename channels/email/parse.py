@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from channels.email import charsets
-from channels.email.fields import address_of, header
+from channels.email.fields import address_of, header, is_among, mailboxes
 from channels.email.letter import keys, letter_of, refers_to
 from channels.email.mail import Known, Mail
+from channels.email.newtext import Said
 from channels.language import language_of
 from schemas import limits
 from schemas.interaction import Attachment, Contact, EmailBounce, EmailContent, Sender
@@ -31,6 +32,7 @@ def parse(
     profile: str | None = None,
     own_lists: Iterable[str] = (),
     trusted_forms: Iterable[str] = (),
+    colleagues: Iterable[str] = (),
     queue: str | None = None,
 ) -> Contact:
     """Never raises. `raw` is the mail as it came; `envelope_from` is "" for a null return path."""
@@ -44,6 +46,7 @@ def parse(
             profile=profile,
             own_lists=tuple(own_lists),
             trusted_forms=tuple(trusted_forms),
+            colleagues=tuple(colleagues),
         )
         return contact_of(Mail(raw, facts), **known)
     except Exception as error:  # whatever the mail did: a person will read its raw bytes
@@ -81,6 +84,10 @@ def contact_of(mail: Mail, *, account: str, received_at: datetime, queue: str | 
     said = mail.said(whole=False)
     bounce = mail.bounce
     letter = letter_of(mail)
+    verdict = mail.auth.verdict
+    customer = _forwarded_customer(mail, said, address)
+    if customer:  # nothing is proved of whoever wrote to the colleague
+        name, address, verdict = "", customer, "unknown"
     flags = [
         name
         for name, holds in (
@@ -88,6 +95,7 @@ def contact_of(mail: Mail, *, account: str, received_at: datetime, queue: str | 
             ("suppressed", mail.automatic.suppressed),
             ("encrypted", mail.content.crypto == "encrypted"),
             ("signed", mail.content.crypto == "signed"),
+            ("forwarded_by_us", bool(customer)),
         )
         if holds
     ]
@@ -96,7 +104,7 @@ def contact_of(mail: Mail, *, account: str, received_at: datetime, queue: str | 
         received_at=received_at,
         queue=queue,
         native_id=mail.message_id,
-        sender=Sender(kind="email" if address else "anonymous", address=address, name=name, verdict=mail.auth.verdict),
+        sender=Sender(kind="email" if address else "anonymous", address=address, name=name, verdict=verdict),
         subject=mail.subject,
         text=mail.text,
         language=language_of(said.new),
@@ -139,10 +147,18 @@ def contact_of(mail: Mail, *, account: str, received_at: datetime, queue: str | 
     )
 
 
+def _forwarded_customer(mail: Mail, said: Said, address: str) -> str:
+    """Whose mail it is that one of our own people forwards; "" when it is no such mail. Only a verified colleague may
+    say that somebody else has written."""
+    if said.forwarded is None or mail.auth.verdict != "verified" or not is_among(address, mail.known.colleagues):
+        return ""
+    customer = address_of_line(said.forwarded.sender)
+    own = {each.lower() for each in mail.known.own_addresses}
+    return "" if customer in own or is_among(customer, mail.known.colleagues) else customer
+
+
 def address_of_line(line: str) -> str:
     """The address in a quoted `From:` line, "" when it shows a name only."""
-    from channels.email.fields import mailboxes
-
     return next(
         (address for _, address in mailboxes([line.replace("[mailto:", "<").replace("]", ">")])[0] if address), ""
     )

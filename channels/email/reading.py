@@ -63,6 +63,7 @@ class MailReader:
             "profile": settings.profile,
             "own_lists": settings.own_lists,
             "trusted_forms": settings.trusted_forms,
+            "colleagues": settings.colleagues,
             "queue": settings.queue,
         }
         head = orjson.dumps(job)

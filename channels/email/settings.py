@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import EmailStr, Field, SecretStr, field_validator, model_validator
 
+from channels.email.fields import is_among
 from schemas.base import Config
 from schemas.durations import Duration, parse_duration
 from schemas.limits import MAIL_BYTES
@@ -136,10 +137,12 @@ class EmailSettings(Config):
     """Groups and lists of yours that write as themselves (`Ann via Support`): the customer is whom they name."""
     trusted_forms: tuple[EmailStr, ...] = ()
     """Addresses of yours from which a form writes: the customer stands in Reply-To."""
+    colleagues: tuple[str, ...] = ()
+    """Addresses and domains of your own people: what a verified one forwards belongs to the customer who wrote it."""
     blocked: tuple[str, ...] = ()
     """Addresses and domains (with all below them) whose mail is refused, or left in its mailbox, and counted."""
 
-    @field_validator("blocked")
+    @field_validator("blocked", "colleagues")
     @classmethod
     def _blocked(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         lowered = tuple(one.strip().lower().removeprefix("@") for one in value)
@@ -160,11 +163,7 @@ class EmailSettings(Config):
 
     def blocks(self, sender: str) -> bool:
         """Whether nothing is taken from this address."""
-        if not self.blocked or not sender:
-            return False
-        sender = sender.lower()
-        domain = sender.rpartition("@")[2]
-        return any(sender == one or domain == one or domain.endswith(f".{one}") for one in self.blocked)
+        return is_among(sender, self.blocked)
 
 
 def is_loopback(host: str) -> bool:

@@ -1,0 +1,52 @@
+"""A forward by one of our own people belongs to the customer who wrote it."""
+
+import pytest
+
+from channels.email.parse import parse
+from tests.kit.contacts import NOW
+
+FORWARD = """From: {sender}
+To: help@shop.example
+Authentication-Results: mx.shop.example; dmarc={dmarc} header.from=shop.example
+Received: from a by mx.shop.example; Wed, 25 Nov 2026 10:00:00 +0000
+Subject: Fwd: Lamp
+Message-ID: <f@shop.example>
+
+Please look.
+
+---------- Forwarded message ---------
+From: Ann <{customer}>
+Date: Tue, 24 Nov 2026 at 09:00
+Subject: Lamp
+To: Carl <carl@shop.example>
+
+My lamp is broken.
+"""
+
+
+@pytest.mark.parametrize(
+    ("sender", "dmarc", "customer", "whose"),
+    [
+        ("carl@shop.example", "pass", "ann@example.org", "ann@example.org"),
+        ("carl@shop.example", "fail", "ann@example.org", "carl@shop.example"),
+        ("eve@other.example", "pass", "ann@example.org", "eve@other.example"),
+        ("carl@shop.example", "pass", "dora@shop.example", "carl@shop.example"),
+        ("carl@shop.example", "pass", "help@shop.example", "carl@shop.example"),
+    ],
+    ids=["a colleague", "a forged colleague", "a stranger", "from colleague to colleague", "our own answer"],
+)
+def test_whose_mail_a_forward_is(sender: str, dmarc: str, customer: str, whose: str) -> None:
+    raw = FORWARD.format(sender=sender, dmarc=dmarc, customer=customer).replace("\n", "\r\n").encode()
+    made = parse(
+        raw,
+        account="help",
+        received_at=NOW,
+        authserv_ids=("mx.shop.example",),
+        own_addresses=("help@shop.example",),
+        colleagues=("shop.example",),
+    )
+    assert made.sender.address == whose
+    assert ("forwarded_by_us" in made.flags) == (whose == "ann@example.org")
+    if whose == "ann@example.org":
+        assert made.sender.verdict == "unknown"
+    assert "My lamp is broken." in made.text
