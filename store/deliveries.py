@@ -85,8 +85,9 @@ def due(
     account: str | None = None,
     besides: Collection[tuple[str, str]] = (),
 ) -> list[Due]:
-    """What may be sent now (of one account), oldest first, but for `besides` (reply, recipient), which are in hand. A
-    reply waits for earlier ones of its conversation and recipient."""
+    """What may be sent now (of one account), oldest first, but for `besides` (reply, recipient), which are in
+    hand: another recipient of theirs waits until they are done. A reply waits for earlier ones of its conversation and
+    recipient."""
     earlier = deliveries.alias()
     query = (
         select(deliveries, replies.c.body)
@@ -107,12 +108,13 @@ def due(
         .order_by(deliveries.c.due_at, deliveries.c.created_at)
         .limit(limit)
     )
+    if besides:  # left out before the limit counts: what waits for its turn must not hide what could go
+        query = query.where(deliveries.c.reply_id.not_in({reply_id for reply_id, _ in besides}))
     if account is not None:
         query = query.where(deliveries.c.account == account)
     return [
         Due(Reply.model_validate(r.body), r.recipient, DeliveryState(r.state), r.attempt, r.created_at)
         for r in conn.execute(query)
-        if (r.reply_id, r.recipient) not in besides
     ]
 
 

@@ -1,12 +1,16 @@
 """A reply → the mail that carries it. Pure: the same reply gives the same Message-ID, always."""
 
 import hashlib
+from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
 
+from channels.email import bodies
+from channels.email.automatic import LOOP_FIELD
+from channels.email.threading import Tokens
 from schemas.reply import Reply
 from schemas.text import clean_line, clean_text
 
@@ -14,23 +18,62 @@ MAX_REFERENCES = 20
 SUBJECT_CHARS = 200
 
 
-def message_id(reply: Reply, domain: str) -> str:
-    """Without brackets. Known before anything is sent, so that a fast answer finds its conversation."""
-    return f"sb.{hashlib.sha256(reply.id.encode()).hexdigest()[:32]}@{domain}"
+def message_id(reply: Reply, domain: str, tokens: Tokens | None = None) -> str:
+    """Without brackets, in lower case. Known before anything is sent, so that a fast answer finds its conversation."""
+    digest = hashlib.sha256(reply.id.encode()).hexdigest()
+    if tokens is not None:
+        try:
+            prefix = tokens.id_prefix(reply.conversation_id, reply.recipient.address)
+            return f"{prefix}{digest[:16]}@{domain.lower()}"
+        except ValueError:  # a conversation whose id is no UUID: nothing to sign
+            pass
+    return f"sb.{digest[:32]}@{domain.lower()}"
 
 
-def compose(reply: Reply, *, address: str, name: str, now: datetime) -> EmailMessage:
+def tagged(address: str, reply: Reply, tokens: Tokens) -> str:
+    """`help+<token>@…`: an address of ours that says by itself which conversation, and whose, it is about."""
+    local, _, domain = address.rpartition("@")
+    try:
+        return f"{local}+{tokens.detail(reply.conversation_id, reply.recipient.address)}@{domain}"
+    except ValueError:
+        return address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extras:
+    """What an account adds to its mails."""
+
+    tokens: Tokens | None = None
+    """Signs the Message-ID."""
+    reply_token: bool = False
+    """The token stands in Reply-To too."""
+    signature: str = ""
+    html: bool = True
+    """A text gets an HTML part beside it."""
+    language: str = ""
+    """Of mails that do not say theirs."""
+    quoted: str = ""
+    """What the customer wrote, to stand below."""
+
+
+def compose(reply: Reply, *, address: str, name: str, now: datetime, extras: Extras | None = None) -> EmailMessage:
     """The mail from `address` to the reply's recipient, below what it answers (RFC 5322 §3.6.4).
 
-    Machine-made replies are marked so that no other machine answers them (RFC 3834 §5).
+    Machine-made replies are marked so that no other machine answers them (RFC 3834 §5). All is 7-bit, in short lines,
+    but for a recipient whose local part is not ASCII: that mail has UTF-8 header fields (RFC 6532).
     """
-    message = EmailMessage(policy=SMTP)
+    extras = extras or Extras()
+    recipient = reply.recipient.address
+    message = EmailMessage(policy=SMTP if recipient.rpartition("@")[0].isascii() else SMTPUTF8)
     domain = address.rpartition("@")[2]
     message["From"] = Address(display_name=_plain(name), addr_spec=address)
-    message["To"] = Address(addr_spec=reply.recipient.address)
+    message["To"] = Address(addr_spec=wire_address(recipient))
+    if extras.reply_token and extras.tokens is not None:
+        message["Reply-To"] = Address(display_name=_plain(name), addr_spec=tagged(address, reply, extras.tokens))
     message["Subject"] = _plain(subject(reply))
     message["Date"] = format_datetime(now)
-    message["Message-ID"] = f"<{message_id(reply, domain)}>"
+    message["Message-ID"] = f"<{message_id(reply, domain, extras.tokens)}>"
+    message[LOOP_FIELD] = reply.reference
     parents = [ref for ref in reply.thread.references if _is_id(ref)]
     if _is_id(reply.thread.in_reply_to):
         message["In-Reply-To"] = f"<{reply.thread.in_reply_to}>"
@@ -41,12 +84,24 @@ def compose(reply: Reply, *, address: str, name: str, now: datetime) -> EmailMes
     if reply.automatic:
         message["Auto-Submitted"] = "auto-replied"
         message["X-Auto-Response-Suppress"] = "All"
-    if reply.language:
-        message["Content-Language"] = clean_line(reply.language)
-    message.set_content(clean_text(reply.text), cte="quoted-printable")
-    if reply.html is not None:
-        message.add_alternative(clean_text(reply.html), subtype="html", cte="quoted-printable")
+    if language := clean_line(reply.language or extras.language):
+        message["Content-Language"] = language
+    text = clean_text(reply.text)
+    message.set_content(bodies.text(text, extras.signature, extras.quoted), cte="quoted-printable")
+    html = reply.html
+    if html is not None or extras.html:
+        page = bodies.html(text, html, extras.signature, extras.quoted, language)
+        message.add_alternative(clean_text(page), subtype="html", cte="quoted-printable")
     return message
+
+
+def wire_address(address: str) -> str:
+    """The address with its domain as DNS knows it. A domain that has no such form stays: the relay will say so."""
+    local, at, domain = address.rpartition("@")
+    try:
+        return f"{local}{at}{domain if domain.isascii() else domain.encode('idna').decode()}"
+    except UnicodeError:
+        return address
 
 
 def subject(reply: Reply) -> str:

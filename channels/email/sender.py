@@ -4,10 +4,12 @@ import asyncio
 import random
 from collections.abc import Mapping
 from datetime import datetime
-from email.policy import SMTP
 
-from channels.email.compose import compose, message_id
-from channels.email.settings import EmailSettings, SmtpSettings
+from channels.email.compose import Extras, compose, message_id, tagged, wire_address
+from channels.email.lanes import Lane
+from channels.email.plain import in_words
+from channels.email.settings import EmailSettings
+from channels.email.threading import Tokens
 from channels.email.transfer import Outcome, transfer
 from channels.port import Context
 from channels.presence import Presence
@@ -15,14 +17,21 @@ from channels.retry import next_attempt
 from runtime.logs import get_logger
 from runtime.tasks import TaskOwner
 from schemas.errors import TemporaryError
+from schemas.interaction import EmailContent
+from schemas.reply import Reply
 from schemas.states import DeliveryState
-from store import deliveries
+from store import deliveries, ledger
 from store.deliveries import Due
 
 IDLE_S = 0.5
 PAUSE_S = 0.03
 """Replies that come together are looked for together."""
 BATCH = 100
+IN_HAND = 1000
+"""At most so many mails of an account wait in memory for their turn: those of a slow domain must leave room."""
+
+_Key = tuple[str, str, str]
+"""Account, reply, recipient."""
 
 log = get_logger(__name__)
 
@@ -36,16 +45,14 @@ class EmailSender:
         self._context = context
         self._presence = presence
         self._accounts = {name: settings for name, settings in accounts.items() if settings.smtp is not None}
+        self._tokens = Tokens(context.secret)
+        self._lanes = {name: Lane(context, name, settings) for name, settings in self._accounts.items()}
         self._tasks = TaskOwner()
         self._wake = asyncio.Event()
         self._stopping = False
-        self._room: dict[str, asyncio.Semaphore] = {}
         self._sent = context.metrics.counter("email_attempts_total", "Attempts to send a mail.", ["account", "state"])
 
     async def start(self) -> None:
-        for name, settings in self._accounts.items():
-            assert settings.smtp is not None
-            self._room[name] = asyncio.Semaphore(settings.smtp.connections)
         self._context.store.database.on_commit(self._wake.set)
         self._tasks.spawn("email.sender", self._run())
 
@@ -58,7 +65,10 @@ class EmailSender:
 
     async def stop(self) -> None:
         self._stopping = True
+        self._context.store.database.off_commit(self._wake.set)
         await self._tasks.cancel_all(5.0)
+        for lane in self._lanes.values():
+            lane.close()
 
     async def failed(self) -> BaseException:
         _, error = await self._tasks.wait_failed()
@@ -67,20 +77,18 @@ class EmailSender:
         return error
 
     async def _run(self) -> None:
-        taken: set[tuple[str, str]] = set()
+        taken: set[_Key] = set()
         while not self._stopping:
             self._wake.clear()
             try:
                 # One look per account: whoever has no relay, or a slow one, must not keep the others waiting.
-                due = [item for account in self._accounts for item in await self._due(account, taken)]
+                due = [item for account in self._ready(taken) for item in await self._due(account, taken)]
             except TemporaryError as error:
                 log.warning("paused", service=self.name, error=str(error))
                 await asyncio.sleep(1.0)
                 continue
             for item in due:
-                key = (item.reply.id, item.recipient)
-                if key in taken:
-                    continue
+                key = (item.reply.account, item.reply.id, item.recipient)
                 taken.add(key)
                 task = self._tasks.spawn(f"email.send {item.reply.id}", self._send(item), forever=False)
                 task.add_done_callback(lambda _, key=key: taken.discard(key))  # type: ignore[misc]
@@ -91,18 +99,27 @@ class EmailSender:
             except TimeoutError:
                 continue
 
-    async def _due(self, account: str, taken: set[tuple[str, str]]) -> list[Due]:
-        now, besides = self._context.clock.now(), frozenset(taken)
+    def _ready(self, taken: set[_Key]) -> list[str]:
+        """Accounts whose relay takes mail and who have room in memory."""
+        held: dict[str, int] = {}
+        for account, _, _ in taken:
+            held[account] = held.get(account, 0) + 1
+        return [name for name, lane in self._lanes.items() if held.get(name, 0) < IN_HAND and lane.open()]
+
+    async def _due(self, account: str, taken: set[_Key]) -> list[Due]:
+        now = self._context.clock.now()
+        besides = frozenset((reply, recipient) for of, reply, recipient in taken if of == account)
         return await self._context.store.database.look(
             lambda conn: deliveries.due(conn, "email", now, BATCH, account=account, besides=besides)
         )
 
     async def _send(self, item: Due) -> None:
-        settings = self._accounts[item.reply.account]
-        assert settings.smtp is not None
-        async with self._room[item.reply.account]:
+        lane = self._lanes[item.reply.account]
+        async with lane.turn(item.recipient):
+            if self._stopping or not lane.open():
+                return  # nothing was begun: it stays pending
             try:
-                await self._attempt(item, settings, settings.smtp)
+                await self._attempt(item, self._accounts[item.reply.account], lane)
             except TemporaryError as error:
                 # Before the attempt: nothing happened. After it: the row stays `attempting`, which becomes
                 # `unknown` at the next start rather than a second mail.
@@ -111,15 +128,19 @@ class EmailSender:
             except Exception:  # a bug must not stop the other mails; this one's outcome stays open for a person
                 log.exception("an attempt failed in an unforeseen way", reply=item.reply.id)
 
-    async def _attempt(self, item: Due, settings: EmailSettings, relay: SmtpSettings) -> None:
+    async def _attempt(self, item: Due, settings: EmailSettings, lane: Lane) -> None:
         reply, now, owner = item.reply, self._context.clock.now(), self._presence.owner
-        identity = message_id(reply, settings.address.rpartition("@")[2])
+        identity = message_id(reply, settings.address.rpartition("@")[2], self._tokens)
         store = self._context.store
+        quoted = await self._quoted(reply) if settings.quote else ""
         if not await store.database.write(
             lambda conn: deliveries.begin(conn, reply.id, item.recipient, owner=owner, provider_id=identity, now=now)
         ):
             return
-        outcome = await self._deliver(item, settings, relay, now)
+        outcome = await self._deliver(item, settings, lane, now, quoted)
+        if outcome.state is DeliveryState.FAILED:
+            outcome = Outcome(DeliveryState.FAILED, in_words(outcome.detail))
+        await lane.learn(outcome)
         self._sent.labels(reply.account, outcome.state.value).inc()
         ended = self._context.clock.now()
         due_at = None
@@ -150,11 +171,33 @@ class EmailSender:
                 log.warning("the outcome could not be written yet", reply=reply.id, error=str(error))
                 await asyncio.sleep(1.0)
 
-    async def _deliver(self, item: Due, settings: EmailSettings, relay: SmtpSettings, now: datetime) -> Outcome:
+    async def _deliver(self, item: Due, settings: EmailSettings, lane: Lane, now: datetime, quoted: str) -> Outcome:
+        reply = item.reply
+        extras = Extras(
+            tokens=self._tokens,
+            reply_token=settings.plus_addressing,
+            signature=settings.signature,
+            html=settings.html,
+            language=settings.language,
+            quoted=quoted,
+        )
         try:
-            mail = compose(item.reply, address=settings.address, name=settings.name, now=now).as_bytes(policy=SMTP)
+            made = compose(reply, address=settings.address, name=settings.name, now=now, extras=extras)
+            mail = made.as_bytes()
         except Exception as error:  # a reply that cannot become a mail: a person has to see it
             return Outcome(DeliveryState.FAILED, f"the mail could not be made: {type(error).__name__}: {error}")
         # Machine-made mail has a null return path, so that no bounce of it can start a loop (RFC 3834 §3.3).
-        sender = "" if item.reply.automatic else settings.address
-        return await transfer(relay, sender, item.recipient, mail)
+        sender = tagged(settings.address, reply, self._tokens) if settings.verp else settings.address
+        return await transfer(lane.links, "" if reply.automatic else sender, wire_address(item.recipient), mail)
+
+    async def _quoted(self, reply: Reply) -> str:
+        """What the customer wrote last, if it is sure who wrote it: nobody's words are sent to somebody else."""
+        if not reply.answers:
+            return ""
+        last = reply.answers[-1]
+        _, asked = (await self._context.store.database.read(lambda c: ledger.find_all(c, {last}))).get(
+            last, (None, None)
+        )
+        if asked is None or asked.sender.verdict != "verified" or asked.sender.address != reply.recipient.address:
+            return ""
+        return (asked.content.new_text if isinstance(asked.content, EmailContent) else None) or asked.text

@@ -24,7 +24,27 @@ class SmtpSettings(Config):
     tls: Literal["none", "starttls", "implicit"] = "starttls"
     username: str | None = None
     password: SecretStr | None = None
+    oauth: bool = False
+    """Sign in by XOAUTH2 with the token of the account's mailbox (`imap.oauth`)."""
     connections: int = Field(default=5, ge=1, le=100)
+    domain_connections: int = Field(default=3, ge=1, le=100)
+    """At most so many mails at a time to one domain, so that a slow one does not hold up the others."""
+    domain_per_minute: int = Field(default=600, ge=1, le=100_000)
+    ca_file: str | None = None
+    """Whom to trust instead of the system's authorities, as a PEM file."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        problems = []
+        if self.oauth and self.password is not None:
+            problems.append("give either a password or oauth: true")
+        if self.password is not None and self.username is None:
+            problems.append("a password needs a username")
+        if self.tls == "none" and (self.password is not None or self.oauth) and not is_loopback(self.host):
+            problems.append("tls: none is for this machine only: no password crosses a network in clear")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
 
 
 class OAuthSettings(Config):
@@ -127,6 +147,18 @@ class EmailSettings(Config):
     """Without it nothing is sent: answers to this account's mail stay pending."""
     imap: ImapSettings | None = None
     """Without it mail comes by the SMTP or LMTP door only."""
+    signature: str = Field(default="", max_length=2000)
+    """What stands below each answer."""
+    language: str = Field(default="", pattern=r"^([A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*)?$")
+    """Of answers whose language nothing else tells."""
+    html: bool = True
+    """Answers have an HTML part beside their text."""
+    quote: bool = False
+    """Answers end with what the customer wrote, but for senders of whom nothing is proved."""
+    plus_addressing: bool = False
+    """The mail server delivers `local+anything@` to the mailbox: answers ask for replies to such an address, signed."""
+    verp: bool = False
+    """Bounces come back to such an address too, and so say whom they are about. Needs plus_addressing."""
     authserv_id: str | None = None
     """Whose Authentication-Results are believed (RFC 8601): your own mail server's id. None: nobody's."""
     authserv_ids: tuple[str, ...] = ()
@@ -150,6 +182,17 @@ class EmailSettings(Config):
             if not _DOMAIN.fullmatch(one.rpartition("@")[2]) or one.startswith("@"):
                 raise ValueError(f"{one!r} is neither an address nor a domain")
         return lowered
+
+    @model_validator(mode="after")
+    def _sends(self) -> Self:
+        problems = []
+        if self.verp and not self.plus_addressing:
+            problems.append("verp needs plus_addressing")
+        if self.smtp is not None and self.smtp.oauth and (self.imap is None or self.imap.oauth is None):
+            problems.append("smtp.oauth needs imap.oauth: both use one token")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 import aiosmtplib
 
-from channels.email.settings import SmtpSettings
+from channels.email.links import Links
+from channels.email.oauth import SignInNeeded
+from schemas.errors import TemporaryError
 from schemas.states import DeliveryState
 
-CONNECT_TIMEOUT_S = 30.0
 COMMAND_TIMEOUT_S = 60.0
 DOT_TIMEOUT_S = 600.0
 """RFC 5321 §4.5.3.2.6: give up earlier, and the mail may arrive all the same."""
 FLUSH_S = 0.01
+NO_UTF8 = "the address is not ASCII, and the relay does not offer SMTPUTF8: write to another address of this customer"
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _LEADING_DOT = re.compile(rb"(?m)^\.")
@@ -25,32 +27,30 @@ class Outcome:
 
     state: DeliveryState
     detail: str
+    ours: bool = False
+    """Our relay refuses us for good (banner, EHLO, AUTH, MAIL): every mail would fare the same until somebody acts."""
 
 
-async def transfer(relay: SmtpSettings, sender: str, recipient: str, mail: bytes) -> Outcome:
+async def transfer(links: Links, sender: str, recipient: str, mail: bytes) -> Outcome:
     """Never raises, but when it is cancelled.
 
     Trouble with the relay itself (connection, EHLO, AUTH, MAIL) is ours: deferred. A 5xx for the recipient or after
     the dot: failed. After the dot only a 4xx may be tried again; anything but a clear answer is unknown.
     """
-    client = aiosmtplib.SMTP(
-        hostname=relay.host,
-        port=relay.port,
-        use_tls=relay.tls == "implicit",
-        start_tls=relay.tls == "starttls",
-        username=relay.username,
-        password=relay.password.get_secret_value() if relay.password else None,
-        timeout=CONNECT_TIMEOUT_S,
-    )
     stage = "connecting"
+    client: aiosmtplib.SMTP | None = None
     answer: asyncio.Future[aiosmtplib.SMTPResponse] | None = None
     try:
-        await client.connect()
+        client = await links.take()
         stage = "MAIL"
-        await client.ehlo(timeout=COMMAND_TIMEOUT_S)
-        await client.mail(sender, timeout=COMMAND_TIMEOUT_S)
+        utf8 = not recipient.isascii() or not sender.isascii()
+        if utf8 and not client.supports_extension("smtputf8"):
+            return Outcome(DeliveryState.FAILED, NO_UTF8)
+        options = ["SMTPUTF8"] if utf8 else []
+        encoding = "utf-8" if utf8 else "ascii"
+        await client.mail(sender, options=options, encoding=encoding, timeout=COMMAND_TIMEOUT_S)
         stage = "RCPT"
-        await client.rcpt(recipient, timeout=COMMAND_TIMEOUT_S)
+        await client.rcpt(recipient, encoding=encoding, timeout=COMMAND_TIMEOUT_S)
         stage = "DATA"
         start = await client.execute_command(b"DATA", timeout=COMMAND_TIMEOUT_S)
         if start.code != aiosmtplib.SMTPStatus.start_input:
@@ -68,20 +68,27 @@ async def transfer(relay: SmtpSettings, sender: str, recipient: str, mail: bytes
                 return _answered(stage, answer.result())
             link.write(b".\r\n")
             stage = "dot"
-            return _answered(stage, await answer)
+            outcome = _answered(stage, await answer)
+        if outcome.state is DeliveryState.SENT:
+            links.give_back(client)
+            client = None
+        return outcome
+    except SignInNeeded as error:
+        return Outcome(DeliveryState.DEFERRED, f"AUTH: {clean(str(error))}", ours=True)
+    except aiosmtplib.SMTPAuthenticationError as error:
+        return _answered("AUTH", aiosmtplib.SMTPResponse(error.code, error.message))
     except aiosmtplib.SMTPRecipientsRefused as error:
         return Outcome(DeliveryState.FAILED, f"{stage}: {clean(str(error))}")
     except aiosmtplib.SMTPResponseException as error:
         return _answered(stage, aiosmtplib.SMTPResponse(error.code, error.message))
-    except UnicodeEncodeError:
-        return Outcome(DeliveryState.FAILED, f"{stage}: the address is not ASCII; SMTPUTF8 is not supported")
-    except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError, EOFError) as error:
+    except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError, EOFError, TemporaryError) as error:
         state = DeliveryState.UNKNOWN if stage == "dot" else DeliveryState.DEFERRED
         return Outcome(state, f"{stage}: {type(error).__name__}: {clean(str(error))}")
     finally:
         if answer is not None:
             answer.cancel()
-        client.close()
+        if client is not None:
+            client.close()
 
 
 def _answered(stage: str, response: aiosmtplib.SMTPResponse) -> Outcome:
@@ -91,8 +98,9 @@ def _answered(stage: str, response: aiosmtplib.SMTPResponse) -> Outcome:
     if stage == "dot":
         known = {2: DeliveryState.SENT, 4: DeliveryState.DEFERRED, 5: DeliveryState.FAILED}
         return Outcome(known.get(kind, DeliveryState.UNKNOWN), detail)
-    final = kind == 5 and stage in ("RCPT", "DATA")
-    return Outcome(DeliveryState.FAILED if final else DeliveryState.DEFERRED, detail)
+    if kind == 5 and stage in ("RCPT", "DATA"):
+        return Outcome(DeliveryState.FAILED, detail)
+    return Outcome(DeliveryState.DEFERRED, detail, ours=kind == 5)
 
 
 def _dotted(mail: bytes) -> bytes:

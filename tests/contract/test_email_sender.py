@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from channels.email import sender as sender_
 from channels.email import transfer as transfer_
+from channels.email.links import Links
 from channels.email.settings import SmtpSettings
+from runtime.clock import SystemClock
 from schemas.reply import Reply
 from schemas.states import DeliveryState
 from store import deliveries, replies
@@ -28,8 +31,12 @@ async def sink() -> AsyncIterator[SmtpSink]:
 
 
 async def attempt(sink: SmtpSink, mail: bytes = b"Subject: x\r\n\r\n.dot\r\n") -> transfer_.Outcome:
-    relay = SmtpSettings(host="127.0.0.1", port=sink.port, tls="none")
-    return await transfer_.transfer(relay, "help@shop.example", "ann@example.org", mail)
+    return await transfer_.transfer(links(sink.port), "help@shop.example", "ann@example.org", mail)
+
+
+def links(port: int, **more: Any) -> Links:
+    relay = SmtpSettings(host="127.0.0.1", port=port, **{"tls": "none", **more})
+    return Links(relay, SystemClock(), username="support")
 
 
 async def test_a_mail_that_was_taken_is_sent(sink: SmtpSink) -> None:
@@ -102,13 +109,11 @@ async def test_a_refusal_half_way_through_the_mail_is_final(sink: SmtpSink) -> N
 
 
 async def test_an_address_that_the_relay_cannot_be_told_fails(sink: SmtpSink) -> None:
-    relay = SmtpSettings(host="127.0.0.1", port=sink.port, tls="none")
-    assert (await transfer_.transfer(relay, "", "jürgen@example.org", b"x")).state is D.FAILED
+    assert (await transfer_.transfer(links(sink.port), "", "jürgen@example.org", b"x")).state is D.FAILED
 
 
 async def test_nobody_listens(sink: SmtpSink) -> None:
-    relay = SmtpSettings(host="127.0.0.1", port=1, tls="none")
-    assert (await transfer_.transfer(relay, "a@x.org", "b@x.org", b"x")).state is D.DEFERRED
+    assert (await transfer_.transfer(links(1), "a@x.org", "b@x.org", b"x")).state is D.DEFERRED
 
 
 class TestLedger:

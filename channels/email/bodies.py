@@ -1,0 +1,70 @@
+"""The text and the HTML of a mail: answer, signature, quotation. Jinja2 in its sandbox; values are never templates."""
+
+import textwrap
+
+from jinja2 import StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup
+
+QUOTE_CHARS = 20_000
+_SIGNATURE = "\n-- \n"
+"""RFC 3676 §4.3: mail programs leave out of their answers what stands below it."""
+
+_TEXT = """{{ answer }}
+{%- if signature %}
+{{ mark }}{{ signature }}
+{%- endif %}
+{%- if quoted %}
+
+{{ quoted }}
+{%- endif %}
+"""
+_HTML = """<!DOCTYPE html>
+<html{% if language %} lang="{{ language }}"{% endif %}><head><meta charset="utf-8"></head><body>
+{%- if html is not none %}{{ html }}{% else %}
+{%- for each in paragraphs %}
+<p>
+{%- for line in each %}{{ line }}{% if not loop.last %}<br>
+{% endif %}{% endfor %}</p>
+{%- endfor %}{% endif %}
+{%- if signature %}
+<p>--&nbsp;<br>
+{%- for line in signature %}{{ line }}{% if not loop.last %}<br>
+{% endif %}{% endfor %}</p>
+{%- endif %}
+{%- if quoted %}
+<blockquote type="cite">
+{%- for line in quoted %}{{ line }}{% if not loop.last %}<br>
+{% endif %}{% endfor %}</blockquote>
+{%- endif %}
+</body></html>
+"""
+
+
+def _environment(*, autoescape: bool) -> ImmutableSandboxedEnvironment:
+    return ImmutableSandboxedEnvironment(autoescape=autoescape, undefined=StrictUndefined)
+
+
+_text = _environment(autoescape=False).from_string(_TEXT)
+_html = _environment(autoescape=True).from_string(_HTML)
+
+
+def text(answer: str, signature: str = "", quoted: str = "") -> str:
+    """The plain part."""
+    lines = textwrap.indent(_short(quoted), "> ", lambda _: True)
+    return _text.render(answer=answer.rstrip(), signature=signature, mark=_SIGNATURE.lstrip("\n"), quoted=lines) + "\n"
+
+
+def html(answer: str, given: str | None = None, signature: str = "", quoted: str = "", language: str = "") -> str:
+    """The HTML part. `given` is markup of the policy's templates; everything else is escaped."""
+    return _html.render(
+        html=None if given is None else Markup(given),  # noqa: S704 - made by our templates, which escape
+        paragraphs=[each.splitlines() for each in answer.split("\n\n") if each.strip()],
+        signature=signature.splitlines(),
+        quoted=_short(quoted).splitlines(),
+        language=language,
+    )
+
+
+def _short(quoted: str) -> str:
+    return quoted if len(quoted) <= QUOTE_CHARS else f"{quoted[:QUOTE_CHARS]} […]"

@@ -1,0 +1,103 @@
+"""Connections to one relay: signed in, and kept for the next mail."""
+
+import ssl
+from pathlib import Path
+
+import aiosmtplib
+
+from channels.email.oauth import Tokens
+from channels.email.settings import SmtpSettings
+from runtime.clock import Clock
+
+CONNECT_TIMEOUT_S = 30.0
+NOOP_TIMEOUT_S = 5.0
+KEEP_S = 30.0
+"""Relays hang up on who says nothing; and an idle connection is somebody else's slot."""
+AUTH_TIMEOUT_S = 60.0
+
+
+class Links:
+    """One mail at a time goes over each. `tokens`: sign in by XOAUTH2 instead of the password."""
+
+    def __init__(
+        self,
+        relay: SmtpSettings,
+        clock: Clock,
+        *,
+        username: str = "",
+        tokens: Tokens | None = None,
+        config_dir: Path | None = None,
+    ) -> None:
+        self._relay = relay
+        self._clock = clock
+        self._username = relay.username or username
+        self._tokens = tokens
+        self._config_dir = config_dir or Path()
+        self._idle: list[tuple[aiosmtplib.SMTP, float]] = []
+        self.opened = 0
+
+    async def take(self) -> aiosmtplib.SMTP:
+        """One that answers, ready for MAIL. Raises SMTPException, OSError, TimeoutError, OAuthUnavailable,
+        SignInNeeded."""
+        self.prune()
+        while self._idle:
+            client, _ = self._idle.pop()
+            try:
+                if (await client.noop(timeout=NOOP_TIMEOUT_S)).code == aiosmtplib.SMTPStatus.completed:
+                    return client
+            except (aiosmtplib.SMTPException, OSError, TimeoutError):
+                pass
+            client.close()
+        return await self._open()
+
+    def give_back(self, client: aiosmtplib.SMTP) -> None:
+        """After a mail that was taken: the next one may follow."""
+        self._idle.append((client, self._clock.monotonic()))
+
+    def prune(self, *, all_: bool = False) -> None:
+        """Close what nobody has used for long."""
+        until = self._clock.monotonic() - KEEP_S
+        keep: list[tuple[aiosmtplib.SMTP, float]] = []
+        for client, since in self._idle:
+            if all_ or since < until:
+                client.close()
+            else:
+                keep.append((client, since))
+        self._idle = keep
+
+    async def _open(self) -> aiosmtplib.SMTP:
+        relay = self._relay
+        client = aiosmtplib.SMTP(
+            hostname=relay.host,
+            port=relay.port,
+            use_tls=relay.tls == "implicit",
+            start_tls=relay.tls == "starttls",
+            tls_context=None if relay.tls == "none" else self._context(),
+            timeout=CONNECT_TIMEOUT_S,
+        )
+        try:
+            await client.connect()
+            self.opened += 1
+            await client.ehlo(timeout=AUTH_TIMEOUT_S)
+            await self._sign_in(client)
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    async def _sign_in(self, client: aiosmtplib.SMTP) -> None:
+        relay = self._relay
+        if self._tokens is not None:
+            token = await self._tokens.access()
+            try:
+                await client.auth_xoauth2(self._username, token, timeout=AUTH_TIMEOUT_S)
+            except aiosmtplib.SMTPAuthenticationError:
+                # Revoked before its time, perhaps: once more with a fresh one.
+                self._tokens.refused(token)
+                await client.auth_xoauth2(self._username, await self._tokens.access(), timeout=AUTH_TIMEOUT_S)
+        elif relay.password is not None:
+            await client.login(self._username, relay.password.get_secret_value(), timeout=AUTH_TIMEOUT_S)
+
+    def _context(self) -> ssl.SSLContext:
+        ca = self._relay.ca_file
+        return ssl.create_default_context(cafile=str(self._config_dir / ca) if ca else None)

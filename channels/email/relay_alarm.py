@@ -1,0 +1,21 @@
+"""Says that a relay refuses us: an event on the notifications topic, once, and once when it takes our mail again."""
+
+from channels.email.mailboxes.alarms import Alarm
+from channels.port import Context
+
+REFUSED = "relay.refused"
+RECOVERED = "relay.recovered"
+
+
+class RelayAlarm(Alarm):
+    """Of one account's relay."""
+
+    def __init__(self, context: Context, account: str) -> None:
+        super().__init__(context, f"relay:{account}")
+
+    async def refused(self, why: str) -> None:
+        await self.sound(REFUSED, f"the relay refuses our mail: {why}", what_to_do="switchboard channels check")
+
+    async def clear(self) -> None:
+        if self._raised and await self._put(RECOVERED, "the relay takes our mail again", {}):
+            self._raised.clear()
