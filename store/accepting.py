@@ -19,7 +19,7 @@ from schemas.states import InteractionState
 from store import conversations, customers, ledger, policies
 from store.conversations import Asked, Place
 from store.outbox import Outbox
-from store.sql import Written, dialect_insert
+from store.sql import Written, dialect_insert, rows_of
 from store.tables import acceptances, interactions, payloads
 
 ACTOR = "intake"
@@ -134,7 +134,7 @@ def _accept(
     ]
     entries = [_entry(candidate, interaction) for candidate, interaction in zip(new, made, strict=True)]
     ledger.open_entries(conn, entries, now)
-    conn.execute(_PAYLOAD, [_payload(c, interaction) for c, interaction in zip(new, made, strict=True)])
+    conn.execute(_PAYLOAD, rows_of([_payload(c, interaction) for c, interaction in zip(new, made, strict=True)]))
     waiting = [i for i, entry in zip(made, entries, strict=True) if entry.state is InteractionState.RECEIVED]
     out.put_many(conn, waiting, new=True)
     for candidate, interaction in zip(new, made, strict=True):
@@ -163,7 +163,7 @@ def _claim(conn: Connection, wave: Sequence[Candidate], now: datetime) -> Collec
     ]
     # Always in the same order: two transactions may want the same keys.
     rows.sort(key=lambda row: row["dedupe_key"])
-    return set(conn.scalars(_new_acceptances(conn.dialect.name), rows))
+    return set(conn.scalars(_new_acceptances(conn.dialect.name), rows_of(rows)))
 
 
 @cache

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 from schemas import ids
 from schemas.interaction import ChatContent, Contact, EmailContent
 from schemas.states import InteractionState
-from store.sql import dialect_insert, insert_many_new
+from store.sql import dialect_insert, insert_many_new, rows_of
 from store.tables import conversation_aliases, conversations, interactions, participants, thread_index
 
 FIRST_NUMBER = 1000
@@ -151,7 +151,7 @@ def enter(conn: Connection, entering: Sequence[tuple[Thread, Contact, str]], at:
         )
         row["last_seq"] += 1
     # Always in the same order: two transactions may want the same conversations.
-    entered = conn.execute(_enter(conn.dialect.name), [rows[id_] for id_ in sorted(rows)])
+    entered = conn.execute(_enter(conn.dialect.name), rows_of([rows[id_] for id_ in sorted(rows)]))
     found = {row.id: row for row in entered}
     next_seq = {id_: row.last_seq - rows[id_]["last_seq"] + 1 for id_, row in found.items()}
     places: list[Place] = []

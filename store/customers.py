@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.engine import Connection
 
 from schemas import ids
@@ -66,3 +66,11 @@ def classify(
 def by_id(conn: Connection, customer_ids: Sequence[str]) -> dict[str, Customer]:
     rows = conn.execute(select(customers).where(customers.c.id.in_(customer_ids)))
     return {r.id: Customer(r.id, r.kind, r.address, r.name, r.tier, tuple(r.tags or ()), r.created_at) for r in rows}
+
+
+def tag(conn: Connection, kind: str, address: str, name: str) -> None:
+    """Add a tag to a customer who is known."""
+    known = customers.c.id == ids.customer_id(kind, address)
+    tags = conn.scalar(select(customers.c.tags).where(known).with_for_update())
+    if tags is not None and name not in tags:
+        conn.execute(update(customers).where(known).values(tags=[*tags, name]))

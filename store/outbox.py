@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from schemas import codec
 from schemas.events import TOPIC_OF, Event, event_id
 from schemas.outbox import OutboxRow
-from store.sql import dialect_insert, insert, news
+from store.sql import dialect_insert, insert, news, rows_of
 from store.tables import broker_log, leases, outbox, outbox_positions
 
 EFFECT_TOPICS = ("interactions", "replies", "deliveries")
@@ -62,12 +62,12 @@ class Outbox:
             )
         # Always in the same order: two transactions may want the same places.
         wanted = [{"key": key, "topic": topic, "position": count} for (key, topic), count in sorted(counts.items())]
-        ends = conn.execute(_more_positions(conn.dialect.name), wanted)
+        ends = conn.execute(_more_positions(conn.dialect.name), rows_of(wanted))
         last = {(row.key, row.topic): row.position for row in ends}
         for row in reversed(rows):
             row["position"] = last[(row["key"], row["topic"])]
             last[(row["key"], row["topic"])] -= 1
-        conn.execute(_INSERT, rows)
+        conn.execute(_INSERT, rows_of(rows))
         news(conn)
         return len(rows)
 
