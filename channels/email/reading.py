@@ -87,9 +87,11 @@ class MailReader:
         content = contact.content
         assert isinstance(content, EmailContent)
         addresses = (*content.to, *content.cc, *content.delivered_to)
-        conversation, _ = self._tokens.read(
-            addresses, (*content.in_reply_to, *content.references), contact.sender.address
-        )
-        if conversation is None:
-            return contact
-        return contact.model_copy(update={"content": content.model_copy(update={"token_of": conversation})})
+        mentions = (*content.in_reply_to, *content.references)
+        # A bounce comes to the return path, whose token was made for whom the mail could not reach.
+        makers = content.bounce.recipients if content.bounce else (contact.sender.address,)
+        for maker in makers:
+            conversation, _ = self._tokens.read(addresses, mentions, maker)
+            if conversation is not None:
+                return contact.model_copy(update={"content": content.model_copy(update={"token_of": conversation})})
+        return contact

@@ -13,10 +13,10 @@ from schemas.dead_letter import DeadLetter
 from schemas.decision import Answer, Decision
 from schemas.delivery import Delivery
 from schemas.events import event_id
-from schemas.interaction import Interaction
+from schemas.interaction import EmailContent, Interaction
 from schemas.reply import Author, Reply
 from schemas.states import DeliveryState, InteractionState
-from store import dead_letters, decisions, ledger, outbox, replies, work_items
+from store import bounces, dead_letters, decisions, ledger, outbox, replies, work_items
 from store.enqueue import Enqueuer
 from store.outbox import Outbox
 
@@ -62,6 +62,10 @@ def apply_decisions(
         outcomes[decision.id] = "answered" if move.to is I.ANSWERING else move.to.value
         settled.append(event_id(interaction))
     caps.flush(conn)
+    for _, interaction in open_:
+        if isinstance(interaction.content, EmailContent) and interaction.content.bounce is not None:
+            about = interaction.content.token_of or interaction.conversation_id
+            bounces.apply(conn, out, interaction.content.bounce, about, now)
     decisions.add(conn, kept)
     replies.request(conn, out, answers)
     line.flush(out)
