@@ -38,7 +38,7 @@ format: $(STAMP) ## let ruff write the format
 
 bench: $(STAMP) ## make bench NAME=x: prints a table, writes build/bench/x.json
 	@test -n "$(NAME)" || { echo "make bench NAME=…, one of: $$(cd tests/bench && ls bench_*.py | sed 's/bench_//;s/\.py//' | tr '\n' ' ')"; exit 2; }
-	@mkdir -p build/bench && $(BIN)/python -m tests.bench.bench_$(NAME)
+	@mkdir -p build/bench && $(BIN)/python -m tests.bench.bench_$(NAME) $(ARGS)
 
 corpus: $(STAMP) ## make corpus DIR=…: all mail and hostile-input checks over a folder of samples
 	@test -n "$(DIR)" || { echo "make corpus DIR=folder"; exit 2; }
