@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import and_, exists, select, update
+from sqlalchemy import and_, exists, func, select, update
 from sqlalchemy.engine import Connection
 
 from schemas import ids
@@ -299,6 +299,12 @@ def listing(conn: Connection, state: DeliveryState | None, limit: int) -> list[R
     if state is not None:
         query = query.where(deliveries.c.state == state.value)
     return [_row(r) for r in conn.execute(query)]
+
+
+def count(conn: Connection, states: Collection[DeliveryState]) -> int:
+    """How many deliveries are in one of these states."""
+    wanted = deliveries.c.state.in_([state.value for state in states])
+    return conn.scalar(select(func.count()).select_from(deliveries).where(wanted)) or 0
 
 
 def of_conversation(conn: Connection, conversation_id: str) -> list[Row]:

@@ -53,6 +53,7 @@ class SmtpSink:
                 case "EHLO" | "HELO":
                     await self._answer(writer, "EHLO", "250 sink")
                 case "MAIL":
+                    recipients = []
                     sender = line.decode("latin-1").partition("<")[2].partition(">")[0]
                     await self._answer(writer, "MAIL", "250 ok")
                 case "RCPT":
