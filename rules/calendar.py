@@ -70,6 +70,10 @@ class Calendar:
         start, end = next(self._spans(moment), (None, None))
         return start is not None and end is not None and start <= moment < end
 
+    def is_holiday(self, day: date) -> bool:
+        """A public holiday, or a day of one's own, at this place."""
+        return self._closed.on(day)
+
     def next_open(self, moment: datetime) -> datetime | None:
         """The first open instant at or after `moment`; None if there is none within `SEARCH`."""
         moment = moment.astimezone(UTC)

@@ -4,14 +4,16 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from rules.calendar import compile_calendar
 from rules.conditions import leaves_of
+from rules.expression import compile_expression
 from rules.fields import FIELDS, OPERATORS
-from rules.model import All, AnyOf, Condition, Leaf, Not, PolicySource, Rule
+from rules.model import All, AnyOf, Condition, Expression, Leaf, Not, PolicySource, Rule
 from rules.operators import compile_regex
 from rules.problems import Problem, did_you_mean, place_of
 from rules.templates import default_language, problems_of
 from schemas.decision import TIERS
 
-_ACTIONS = ("answer", "queue", "tier", "target", "tags", "skills", "set", "hold", "close", "stop")
+_ACTIONS = ("answer", "queue", "tier", "target", "tags", "skills", "set", "hold", "close", "affinity",
+            "notify", "webhook", "stop")  # fmt: skip
 
 
 def check(source: PolicySource) -> list[Problem]:
@@ -109,7 +111,7 @@ def _rules(source: PolicySource) -> Iterator[Problem]:
             other = first[rule.name]
             yield Problem(place, f"rule {rule.name}: the name is taken", f"by {place_of(other.file, other.line)}")
         first.setdefault(rule.name, rule)
-        if all(not getattr(rule, action) for action in _ACTIONS):
+        if rule.affinity is None and all(not getattr(rule, action) for action in _ACTIONS):
             yield Problem(place, f"rule {rule.name} does nothing", "give it one of " + ", ".join(_ACTIONS))
         if not rule.on:
             yield Problem(place, f"rule {rule.name}: on names no occasion, so it would never fire")
@@ -127,6 +129,12 @@ def _name(rule: Rule, key: str, value: str | None, known: Mapping[str, object], 
 
 def _conditions(rule: Rule, when: Condition, source: PolicySource) -> Iterator[Problem]:
     for group in _groups(when):
+        if isinstance(group, Expression):
+            try:
+                compile_expression(group.cel)
+            except ValueError as error:
+                place = place_of(rule.file or f"rule {rule.name}", group.line or rule.line)
+                yield Problem(place, f"rule {rule.name}: {group.path}: bad expression: {error}")
         if isinstance(group, AnyOf) and not group.any:
             yield Problem(place_of(rule.file, rule.line), f"rule {rule.name}: {group.path}: holds no condition")
     for leaf in leaves_of(when):
@@ -157,7 +165,7 @@ def _groups(condition: Condition) -> Iterator[Condition]:
                 yield from _groups(part)
         case Not(negated=part):
             yield from _groups(part)
-        case Leaf():
+        case Leaf() | Expression():
             pass
 
 

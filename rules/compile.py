@@ -11,7 +11,8 @@ from rules.model import Rule
 from schemas.durations import format_duration
 from schemas.structs import ActionTrace, RuleTrace
 
-_WRITES = ("answer", "queue", "tier", "target", "hold", "close")
+_WRITES = ("answer", "queue", "tier", "target", "hold", "close", "affinity")
+_UNITED = ("tags", "skills", "notify", "webhook")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class CompiledRule:
     kinds: frozenset[str]
     tags: Mapping[str, None]
     skills: Mapping[str, None]
+    events: tuple[tuple[str, str], ...]
+    """(notify or webhook, to whom)."""
     stop: bool
     fired: RuleTrace
     """Its trace if it fires and every write counts."""
@@ -57,7 +60,7 @@ def compile_rules(rules: Iterable[Rule]) -> CompiledRules:
 def _compile(rule: Rule, index: Index) -> CompiledRule:
     writes = [(kind, value) for kind in _WRITES if (value := getattr(rule, kind)) is not None]
     sets = [(f"set.{name}", text) for name, text in rule.set.items()]
-    lists = [(kind, list(values)) for kind, values in (("tags", rule.tags), ("skills", rule.skills)) if values]
+    lists = [(kind, list(values)) for kind in _UNITED if (values := getattr(rule, kind))]
     stop = [("stop", True)] if rule.stop else []
     return CompiledRule(
         rule,
@@ -68,6 +71,7 @@ def _compile(rule: Rule, index: Index) -> CompiledRule:
         frozenset(kind for kind, _ in (*writes, *sets)),
         dict.fromkeys(rule.tags),
         dict.fromkeys(rule.skills),
+        (*(("notify", each) for each in rule.notify), *(("webhook", each) for each in rule.webhook)),
         rule.stop,
         trace_of(rule, "fired", actions=tuple(_action(*each) for each in (*writes, *lists, *sets, *stop))),
         trace_of(rule, "after_stop"),

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from rules.expression import compile_expression
 from rules.fields import FIELDS, View
-from rules.model import All, AnyOf, Condition, Leaf, Not
+from rules.model import All, AnyOf, Condition, Expression, Leaf, Not
 from rules.operators import REMEMBERED, Test, leaf_test
 from rules.phrases import PhraseBook
 from schemas.structs import Failed
@@ -29,6 +30,9 @@ def compile_condition(condition: Condition, book: PhraseBook) -> Check:
             nothing = Failed(path=path, field="", operator="not", expected="always")
             why = _explain(leaves[0], f"not {leaves[0].operator}", path) if leaves else lambda _: nothing
             return _said(_test(condition, book), why)
+        case Expression(cel=cel, path=path):
+            failed = Failed(path=path, field="", operator="cel", expected=shown(cel))
+            return _said(compile_expression(cel), lambda _: failed)
 
 
 def _said(test: Test, explain: Callable[[View], Failed]) -> Check:
@@ -60,6 +64,8 @@ def _test(condition: Condition, book: PhraseBook) -> Test:
         case Not(negated=negated):
             inner = _test(negated, book)
             return lambda view: not inner(view)
+        case Expression(cel=cel):
+            return compile_expression(cel)
 
 
 def _explain(leaf: Leaf, operator: str, path: str) -> Callable[[View], Failed]:
@@ -123,3 +129,5 @@ def leaves_of(condition: Condition) -> list[Leaf]:
             return [leaf for part in parts for leaf in leaves_of(part)]
         case Not(negated=negated):
             return leaves_of(negated)
+        case Expression():
+            return []

@@ -31,6 +31,9 @@ class RuleResult:
     tags: tuple[str, ...] = ()
     skills: tuple[str, ...] = ()
     attributes: dict[str, str] = field(default_factory=dict)
+    affinity: bool | None = None
+    notify: tuple[str, ...] = ()
+    webhook: tuple[str, ...] = ()
     hold: str | None = None
     hold_rule: str | None = None
     close: CloseReason | None = None
@@ -75,7 +78,7 @@ def evaluate_batch(policy: Policy, items: Iterable[tuple[Interaction, Facts]], n
 class _Run:
     """The state of one evaluation."""
 
-    __slots__ = ("errors", "released", "skills", "stopped_by", "traces", "view", "written")
+    __slots__ = ("errors", "events", "released", "skills", "stopped_by", "traces", "view", "written")
 
     def __init__(self, view: View, released: str | None) -> None:
         self.view = view
@@ -83,6 +86,7 @@ class _Run:
         self.written: dict[str, tuple[str, Any]] = {}
         """What was written → the rule that was first, and its value."""
         self.skills: dict[str, None] = {}
+        self.events: dict[tuple[str, str], None] = {}
         self.stopped_by: str | None = None
         self.traces: list[RuleTrace] = []
         self.errors: list[str] = []
@@ -124,6 +128,8 @@ class _Run:
             so_far.tier = written["tier"][1]
         so_far.tags.update(compiled.tags)
         self.skills.update(compiled.skills)
+        if compiled.events:
+            self.events.update(dict.fromkeys(compiled.events))
 
     def contested(self, compiled: CompiledRule) -> RuleTrace:
         """Fire a rule of which something does not count: another one was first, or a person has released its hold."""
@@ -156,6 +162,9 @@ class _Run:
             considered=considered,
             errors=tuple(self.errors),
         )
+        if self.events:
+            result.notify = tuple(name for kind, name in self.events if kind == "notify")
+            result.webhook = tuple(name for kind, name in self.events if kind == "webhook")
         for kind, (rule, value) in self.written.items():
             match kind:
                 case "answer":
@@ -170,6 +179,8 @@ class _Run:
                     result.hold, result.hold_rule = value, rule
                 case "close":
                     result.close = value
+                case "affinity":
+                    result.affinity = value
                 case _:
                     result.attributes[kind.removeprefix("set.")] = value
         return result

@@ -155,14 +155,14 @@ def phrases_of(leaf: Leaf) -> tuple[Phrase, ...] | None:
 
 
 def _of_value(leaf: Leaf) -> tuple[Anchor, ...] | None:
-    named = FIELDS[leaf.field].named
+    named = leaf.field in _NAMED
     name = leaf.name.lower() if leaf.field == "header" else leaf.name
     values = leaf.value if isinstance(leaf.value, tuple) else (str(leaf.value),)
     if named and leaf.operator == "exists" and leaf.value is True:
         return (Value(leaf.field, name, None),)
     if leaf.operator in ("equals", "in") and (named or (leaf.field in _PLAIN and leaf.field != "sender")):
         return tuple(Value(leaf.field, name, normal(value)) for value in values)
-    if leaf.field == "sender" and leaf.operator == "domain":
+    if leaf.field == "sender" and leaf.operator == "domain" and not any("*" in value for value in values):
         return tuple(Value(leaf.field, "", normal(value)) for value in values)
     return None
 

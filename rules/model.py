@@ -18,7 +18,8 @@ from schemas.errors import ConfigError
 from schemas.interaction import Channel, Occasion, Verdict
 
 Operator = Literal[
-    "contains", "contains_all", "starts_with", "ends_with", "equals", "in", "regex", "exists", "domain"
+    "contains", "contains_all", "starts_with", "ends_with", "equals", "in", "regex", "exists", "domain", "cidr",
+    "less_than", "at_most", "more_than", "at_least", "between",
 ]  # fmt: skip
 
 
@@ -72,7 +73,15 @@ class Not(Config):
     path: str = "when"
 
 
-Condition = Leaf | All | AnyOf | Not
+class Expression(Config):
+    """A CEL expression that has to give true."""
+
+    cel: str
+    path: str = "when"
+    line: int = 0
+
+
+Condition = Leaf | All | AnyOf | Not | Expression
 
 
 class Rule(Config):
@@ -92,6 +101,12 @@ class Rule(Config):
     skills: Words = ()
     set: dict[str, str] = Field(default_factory=dict)
     """Attributes to write."""
+    affinity: bool | None = None
+    """Whether the agent of before should have it again."""
+    notify: Words = ()
+    """Who is told of it, by an event on `notifications`."""
+    webhook: Words = ()
+    """Which webhooks are called, by an event on `notifications`."""
     hold: str | None = Field(default=None, min_length=1)
     """Why a person has to look first, in one word such as `spam`."""
     close: CloseReason | None = None
@@ -248,6 +263,10 @@ class PolicySource(Config):
 
 def _rule_content(rule: Rule) -> dict[str, Any]:
     data = rule.model_dump(mode="json", exclude={"when", "file", "line", "lines"})
+    # What is not used does not count, so that a policy keeps its version when the language grows.
+    data = {key: value for key, value in data.items() if value or key not in ("affinity", "notify", "webhook")}
+    if rule.affinity is False:
+        data["affinity"] = False
     data["when"] = _condition_content(rule.when) if rule.when is not None else None
     return data
 
@@ -262,3 +281,5 @@ def _condition_content(condition: Condition) -> dict[str, Any]:
             return {"any": [_condition_content(part) for part in parts]}
         case Not(negated=part):
             return {"not": _condition_content(part)}
+        case Expression(cel=cel):
+            return {"cel": cel}

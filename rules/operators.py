@@ -1,5 +1,6 @@
 """One comparison → a function of the view, made once per policy."""
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -9,11 +10,19 @@ from rules.fields import FIELDS, View
 from rules.index import phrases_of
 from rules.model import Leaf
 from rules.phrases import SUBJECT, TEXT, PhraseBook
+from rules.quantities import MEASURES, in_networks, in_windows
 from rules.words import normal, phrase
 
 REGEX_CHARS = 4096
 REMEMBERED = 1024
 """How many values of a field with few different ones are remembered with what became of them."""
+
+_COMPARISONS = {
+    "less_than": operator.lt,
+    "at_most": operator.le,
+    "more_than": operator.gt,
+    "at_least": operator.ge,
+}
 
 Test = Callable[[View], bool]
 Values = tuple[str, ...]
@@ -27,7 +36,8 @@ def leaf_test(leaf: Leaf, book: PhraseBook) -> Test:
         return words
     judge = _judge(leaf)
     plain = FIELDS[field].plain
-    as_written = leaf.operator in ("exists", "regex")
+    kind = FIELDS[leaf.field].kind
+    as_written = leaf.operator in ("exists", "regex", "cidr") or kind in MEASURES
     if plain is not None and FIELDS[field].kind in ("word", "flag"):
         return _remembered(plain, judge if as_written else lambda values: judge(tuple(map(normal, values))))
     if as_written:
@@ -74,7 +84,10 @@ def _remembered(plain: Callable[[View], Any], judge: Callable[[Values], bool]) -
 
 
 def _judge(leaf: Leaf) -> Callable[[Values], bool]:
-    """What decides on the field's values: as they came for `exists` and `regex`, in their normal form for the rest."""
+    """What decides on the field's values: as they came for `exists`, `regex`, `cidr` and what is measured, in their
+    normal form for the rest."""
+    if FIELDS[leaf.field].kind in MEASURES and leaf.operator != "exists":
+        return _measured(leaf)
     texts = tuple(normal(text) for text in _texts(leaf))
     wanted = frozenset(texts)
     part = leaf.match == "part"
@@ -89,7 +102,15 @@ def _judge(leaf: Leaf) -> Callable[[Values], bool]:
         case "ends_with":
             return lambda values: any(value.endswith(texts) for value in values)
         case "domain":
-            return lambda values: any(value.rpartition("@")[2] in wanted for value in values)
+            below = tuple(text[1:] for text in texts if text.startswith("*."))
+            if not below:
+                return lambda values: any(value.rpartition("@")[2] in wanted for value in values)
+            return lambda values: any(
+                domain in wanted or domain.endswith(below) for domain in (value.rpartition("@")[2] for value in values)
+            )
+        case "cidr":
+            networks = _texts(leaf)
+            return lambda values: any(in_networks(value, networks) for value in values)
         case "regex":
             regex = compile_regex(_texts(leaf)[0])
             return lambda values: any(regex.search(value) is not None for value in values)
@@ -103,6 +124,20 @@ def _judge(leaf: Leaf) -> Callable[[Values], bool]:
         case "contains_all":
             phrases = tuple(phrase(text, part=part) for text in _texts(leaf))
             return lambda values: all(any(p.found_in(v) for v in values) for p in phrases)
+        case _:
+            raise ValueError(f"{leaf.operator} does not fit {leaf.field}")
+
+
+def _measured(leaf: Leaf) -> Callable[[Values], bool]:
+    measure = MEASURES[FIELDS[leaf.field].kind]
+    if leaf.operator == "between":
+        windows = _texts(leaf)
+        return lambda values: any(in_windows(measure(value), windows) for value in values)
+    wanted = tuple(map(measure, _texts(leaf)))
+    if leaf.operator in ("equals", "in"):
+        return lambda values: any(measure(value) in wanted for value in values)
+    compare, bound = _COMPARISONS[leaf.operator], wanted[0]
+    return lambda values: any(compare(measure(value), bound) for value in values)
 
 
 def _texts(leaf: Leaf) -> tuple[str, ...]:

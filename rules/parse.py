@@ -11,13 +11,17 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from rules.fields import FIELDS, OPERATORS, Field
-from rules.model import All, AnyOf, Condition, Leaf, Not, Operator, Rule
+from rules.model import All, AnyOf, Condition, Expression, Leaf, Not, Operator, Rule
 from rules.problems import Problem, did_you_mean, place_of
+from rules.quantities import MEASURES, problem_of
 from rules.tree import YamlList, YamlMap
 from rules.words import normal
 
 MAX_DEPTH = 20
-_LISTS = ("contains", "contains_all", "starts_with", "ends_with", "in", "domain")
+_LISTS = ("contains", "contains_all", "starts_with", "ends_with", "in", "domain", "cidr", "between")
+_ALIASES = {"contains_any": "contains", "matches": "regex", "lt": "less_than", "lte": "at_most", "gt": "more_than",
+            "gte": "at_least"}  # fmt: skip
+"""Other names for operators, which people bring along."""
 _RULE_KEYS = tuple(name for name in Rule.model_fields if name not in ("file", "line", "lines"))
 _GROUPS = ("all", "any", "not")
 _NEVER = Not(negated=All(all=()))
@@ -84,8 +88,14 @@ class Reader:
     # conditions
 
     def condition(self, tree: Any, path: str, line: int, label: str, depth: int) -> Condition | None:
+        if isinstance(tree, str):
+            return Expression(cel=tree, path=path, line=line)
         if not isinstance(tree, dict):
-            self.problem(_line(tree) or line, f"{label}: {path}: a condition is a mapping", "such as 'channel: email'")
+            self.problem(
+                _line(tree) or line,
+                f"{label}: {path}: a condition is a mapping",
+                "such as 'channel: email', or a CEL expression in quotes",
+            )
             return None
         if depth > MAX_DEPTH:
             self.problem(_line(tree) or line, f"{label}: conditions are nested deeper than {MAX_DEPTH} levels")
@@ -146,11 +156,15 @@ class Reader:
         if not options:
             self.problem(line, f"{label}: {path}: has no operator", "one of " + ", ".join(OPERATORS[field.kind]))
             return []
+        if field_name == "contacts" and not (name.isdigit() and 1 <= int(name) <= 30):
+            self.problem(line, f"{label}: {path}: contacts needs a number of days", "contacts.7, 1 to 30 days")
+            return []
         lines = tree.lines if isinstance(tree, YamlMap) else {}
         found: list[Condition | None] = []
-        for operator, value in options.items():
+        for written_operator, value in options.items():
+            operator: Any = _ALIASES.get(written_operator, written_operator)
             where = path if len(options) == 1 else f"{path}.{operator}"
-            at = lines.get(operator, line)
+            at = lines.get(written_operator, line)
             problem = _misfit(field_name, field, operator, value)
             if problem is not None:
                 self.problem(at, f"{label}: {where}: {problem[0]}", problem[1])
@@ -168,6 +182,8 @@ def _short_form(field: Field, value: Any) -> Mapping[str, Any] | None:
         return None
     if field.kind == "set":
         return {"contains": value}
+    if field.kind == "clock":
+        return {"between": value}
     return {"in": value} if isinstance(value, list) else {"equals": value}
 
 
@@ -189,6 +205,8 @@ def _misfit(name: str, field: Field, operator: str, value: Any) -> tuple[str, st
     if not items:
         return f"{operator} needs at least one value", ""
     for item in items:
+        if field.kind in MEASURES and isinstance(item, float):
+            continue
         if isinstance(item, bool) or not isinstance(item, str | int):
             return f"{operator} takes texts, not {item!r}", "put it in quotes"
         if not (str(item) if operator == "regex" else normal(str(item))):
@@ -198,6 +216,8 @@ def _misfit(name: str, field: Field, operator: str, value: Any) -> tuple[str, st
             )
         if field.values and operator in ("equals", "in") and item not in field.values:
             return f"{name} is never {item!r}", did_you_mean(str(item), field.values)
+        if wrong := problem_of(operator, field.kind, str(item)):
+            return f"{operator}: {wrong}", ""
     return None
 
 

@@ -28,8 +28,11 @@ class Facts(Model):
 
     customer_tier: str | None = None
     customer_tags: tuple[str, ...] = ()
+    customer_segment: str | None = None
     contacts_7d: int = 0
     """Contacts of this customer in the seven days before this one."""
+    contact_days: tuple[int, ...] = ()
+    """How many whole days ago this customer's contacts of the last 30 days were, the newest 50."""
     open_items: int = 0
     last_agent: str | None = None
     known: bool = False
@@ -108,6 +111,10 @@ class Decision(Model):
     skills: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     attributes: dict[str, str] = Field(default_factory=dict)
+    affinity: bool | None = None
+    """Whether a rule wants the same agent again."""
+    notify: tuple[str, ...] = ()
+    webhook: tuple[str, ...] = ()
     hold: str | None = None
     close: CloseReason | None = None
     stopped_by: str | None = None

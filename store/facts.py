@@ -11,7 +11,11 @@ from schemas.structs import Facts, Interaction
 from store import customers
 from store.tables import conversations, interactions, work_items
 
-WINDOW = timedelta(days=7)
+WINDOW = timedelta(days=30)
+WEEK = timedelta(days=7)
+CONTACTS = 50
+SEGMENT = "segment:"
+"""A customer's tag that begins so names their segment."""
 
 
 def facts_of(conn: Connection, batch: Sequence[Interaction]) -> dict[str, Facts]:
@@ -52,16 +56,21 @@ def facts_of(conn: Connection, batch: Sequence[Interaction]) -> dict[str, Facts]
         customer = known.get(interaction.customer_id)
         window_start = interaction.accepted_at - WINDOW
         before = [
-            other
+            interaction.accepted_at - at  # type: ignore[operator]
             for at, other in earlier.get(interaction.customer_id, ())
             if window_start <= at < interaction.accepted_at and other != interaction.id  # type: ignore[operator]
         ]
+        tags = customer.tags if customer else ()
         # A sender that failed authentication must not profit from the standing of whom they pose as.
         trusted = interaction.sender.verdict != "failed"
         result[interaction.id] = Facts(
             customer_tier=customer.tier if customer and trusted else None,
             customer_tags=customer.tags if customer and trusted else (),
-            contacts_7d=len(before),
+            customer_segment=next((t.removeprefix(SEGMENT) for t in tags if t.startswith(SEGMENT)), None)
+            if trusted
+            else None,
+            contacts_7d=sum(age <= WEEK for age in before),
+            contact_days=tuple(sorted(age.days for age in before)[:CONTACTS]),
             open_items=open_items.get(interaction.customer_id, 0),
             last_agent=last_agents.get(interaction.conversation_id),
             known=customer is not None and customer.created_at < interaction.accepted_at,

@@ -18,11 +18,24 @@ from rules.engine import RuleResult, evaluate
 from rules.explain import describe
 from rules.fields import FIELDS, OPERATORS
 from rules.index import Index
-from rules.model import All, AnyOf, BusinessHours, Condition, Leaf, Not, PolicySource, Queue, Rule, TemplateText
+from rules.model import (
+    All,
+    AnyOf,
+    BusinessHours,
+    Condition,
+    Expression,
+    Leaf,
+    Not,
+    PolicySource,
+    Queue,
+    Rule,
+    TemplateText,
+)
 from rules.parse import Reader
 from rules.phrases import SUBJECT, TEXT, Hits, PhraseBook
 from rules.policy import Policy, compile_policy
 from rules.priority import prioritise
+from rules.quantities import MEASURES
 from rules.templates import TemplateError, compile_template, render
 from rules.tree import parse_yaml
 from rules.words import Phrase, normal
@@ -62,6 +75,15 @@ def leaves(draw: st.DrawFn) -> Leaf:
         value = draw(st.booleans())
     elif operator == "regex":
         value = draw(st.sampled_from(["(?i)order", r"\d+", "^$", "(a+)+$", "[^a-z]"]))
+    elif operator == "cidr":
+        value = draw(st.sampled_from(["192.0.2.0/24", "::/0"]))
+    elif operator == "between":
+        value = draw(st.sampled_from([("09:00-12:30", "13:30-18:00"), ("22:00-06:00",)]))
+    elif field.kind in MEASURES:
+        value = draw(st.sampled_from(["10:59", "11:00", "11:01"] if field.kind == "clock" else ["0", "1", "17", "1KB"]))
+        value = (value,) if operator == "in" else value
+    elif operator == "domain":
+        value = draw(st.sampled_from([("example.org",), ("*.org", "x"), ("*.example.org",)]))
     elif field.values:
         value = draw(st.sampled_from(field.values))
     elif name == "queue":
@@ -72,15 +94,18 @@ def leaves(draw: st.DrawFn) -> Leaf:
         value = tuple(draw(st.lists(PHRASES, min_size=1, max_size=3)))
     return Leaf(
         field=name,
-        name="x" if field.named else "",
+        name=draw(st.sampled_from(["3", "7"])) if name == "contacts" else "x" if field.named else "",
         operator=operator,
         value=value,
         match=draw(st.sampled_from(["word", "part"])),
     )
 
 
+EXPRESSIONS = st.sampled_from(["'order' in tags", "subject.contains('a') || tier == 'P1'", "attachments == 0"]).map(
+    lambda source: Expression(cel=source)
+)
 CONDITIONS: st.SearchStrategy[Condition] = st.recursive(
-    leaves(),
+    leaves() | EXPRESSIONS,
     lambda inner: st.one_of(
         st.lists(inner, max_size=3).map(lambda parts: All(all=tuple(parts))),
         st.lists(inner, min_size=1, max_size=3).map(lambda parts: AnyOf(any=tuple(parts))),

@@ -10,7 +10,7 @@ from rules.engine import ChosenAnswer, evaluate, evaluate_batch
 from rules.model import TemplateText
 from rules.policy import Policy
 from schemas.decision import Facts
-from schemas.interaction import WebFormContent
+from schemas.interaction import Attachment, WebFormContent
 from tests.kit.contacts import NOW, call, chat, email, web_form
 from tests.kit.policies import accepted, policy
 
@@ -67,6 +67,34 @@ def fires(when: str, contact: Any = None, facts: Facts | None = None, **more: An
         ("business_hours: open", True),
         ("business_hours: closed", False),
         ("queue: {exists: false}", True),
+        ("sender_domain: example.org", True),
+        ("sender: {domain: '*.org'}", True),
+        ("sender: {domain: '*.example.org'}", False),
+        ("to: {domain: shop.example}", True),
+        ("recipient: Support@shop.example", True),
+        ("header.X-Ip: {cidr: [10.0.0.0/8, 192.0.2.0/24]}", True),
+        ("header.X-Ip: {cidr: 10.0.0.0/8}", False),
+        ("attachments: {at_least: 1}", True),
+        ("attachments: 0", False),
+        ("attachment_name: {ends_with: .pdf}", True),
+        ("attachment_type: {starts_with: application/}", True),
+        ("attachment_size: {more_than: 1MB, less_than: 3MB}", True),
+        ("size: {lt: 1KiB}", False),
+        ("occasion: first", True),
+        ("contacts.7: {gte: 2}", True),
+        ("contacts.3: {gte: 2}", False),
+        ("open_items: {exists: true}", True),
+        ("customer_segment: Trade", True),
+        ("known: false", True),
+        ("age: {less_than: 2h}", True),
+        ("weekday: [wed, thu]", True),
+        ("weekday: {in: [mon]}", False),
+        ("time: ['06:00-09:00', '10:00-18:00']", True),
+        ("time: {at_least: '10:01'}", False),
+        ("time: '22:00-06:00'", False),
+        ("holiday: false", True),
+        ("flags: suppressed", False),
+        ("new_text: {contains: hello}", True),
         ("not: {channel: email}", False),
         ("any: [{channel: chat}, {channel: email}]", True),
         ("all: [{channel: chat}, {channel: email}]", False),
@@ -74,8 +102,52 @@ def fires(when: str, contact: Any = None, facts: Facts | None = None, **more: An
     ],
 )
 def test_conditions(when: str, expected: bool) -> None:
-    contact = email(headers=(("List-ID", "news.shop"), ("Subject", "x")), attributes={"plan": "gold"}, language="en")
-    assert fires(when, contact, Facts(customer_tier="Gold", customer_tags=("Press",))) is expected
+    contact = email(
+        headers=(("List-ID", "news.shop"), ("Subject", "x"), ("X-Ip", "[192.0.2.7]")),
+        attributes={"plan": "gold"},
+        language="en",
+        attachments=(Attachment(name="Invoice.PDF", media_type="application/pdf", size=2_000_000),),
+    )
+    facts = Facts(
+        customer_tier="Gold", customer_tags=("Press",), customer_segment="trade", contacts_7d=2, contact_days=(1, 6)
+    )
+    assert fires(when, contact, facts) is expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("channel == 'email' && subject.contains('parcel')", True),
+        ("header['list-id'] == 'news.shop'", True),
+        ("attachments > 0", False),
+        ("to.exists(one, one.endsWith('shop.example'))", True),
+        ("contacts_7d >= 2 && customer_tier == 'Gold'", False),
+        ("attribute['none'] == 'x'", False),  # breaks, and so does not fire
+        ("'a'", False),
+    ],
+)
+def test_expressions(expression: str, expected: bool) -> None:
+    chosen = policy(f'- {{name: r, when: "{expression}", tags: yes}}')
+    contact = email(headers=(("List-ID", "news.shop"),))
+    assert bool(evaluate(chosen, accepted(contact), Facts(), NOW).tags) is expected
+
+
+def test_the_new_text_is_what_is_not_quoted() -> None:
+    contact = email(text="thanks\n> where is my order")
+    content = contact.content.model_copy(update={"new_text": "thanks"})
+    contact = contact.model_copy(update={"content": content})
+    assert fires("text: {contains: order}", contact)
+    assert not fires("new_text: {contains: order}", contact)
+
+
+def test_events_are_united_and_affinity_is_won_by_the_first() -> None:
+    chosen = policy(
+        "- {name: a, order: 1, notify: [lead, ops], affinity: false}\n"
+        "- {name: b, order: 2, notify: lead, webhook: [crm], affinity: true}"
+    )
+    result = evaluate(chosen, accepted(), Facts(), NOW)
+    assert (result.notify, result.webhook, result.affinity) == (("lead", "ops"), ("crm",), False)
+    assert [(a.kind, a.lost_to) for a in result.traces[1].actions if not a.applied] == [("affinity", "a")]
 
 
 def test_fields_of_other_channels_are_empty() -> None:
