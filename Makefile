@@ -49,11 +49,13 @@ fuzz: $(STAMP) ## ten minutes of coverage-guided fuzzing of the mail parser; T=�
 	  then uv pip install --quiet --python $(BIN)/python 'atheris>=3.0'; else $(BIN)/python -m pip install --quiet 'atheris>=3.0'; fi
 	@$(BIN)/python -m tests.fuzz -max_total_time=$(or $(T),600) -timeout=2 -rss_limit_mb=1024
 
-chaos: $(STAMP) ## kill, pause and cut off every role under load, then check; N=… FAULTS=… ON=fleet|house, SEED=… replays
-	@$(BIN)/python -m tests.chaos --seed "$(SEED)" --interactions $(or $(N),20000) --faults $(or $(FAULTS),200) --on $(or $(ON),fleet)
+chaos: $(STAMP) ## kill, pause and cut off every role under load, then check; N=… FAULTS=… ON=fleet|house, SEED=… replays; NAME=smtp: a bad mail server
+	@$(if $(filter smtp,$(NAME)),$(BIN)/python -m tests.chaos.smtp --seed "$(SEED)" --sends $(or $(N),10000),\
+	  $(BIN)/python -m tests.chaos --seed "$(SEED)" --interactions $(or $(N),20000) --faults $(or $(FAULTS),200) --on $(or $(ON),fleet))
 
 ci: lint test ## what has to be green before anything lands; its chaos is a short one
 	@$(MAKE) --no-print-directory chaos N=600 FAULTS=12
+	@$(MAKE) --no-print-directory chaos NAME=smtp N=300
 
 clean: ## remove what make made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -31,6 +31,8 @@ from tests.kit.smtp_sink import SmtpSink
 ROUNDS, MAILS, CONNECTIONS = 3, 400, 5
 BARE = b"From: help@shop.example\r\nTo: %s\r\nSubject: Re: x\r\nX-Switchboard-Loop: %s\r\n\r\n" + b"Your parcel. " * 40
 
+OPEN = (DeliveryState.PENDING, DeliveryState.ATTEMPTING)
+
 
 def _sink(line: Connection) -> None:
     async def serve() -> None:

@@ -17,6 +17,8 @@ class SmtpSink:
     mails: list[tuple[str, list[str], bytes]] = field(default_factory=list)
     port: int = 0
     attempts: int = 0
+    talking_of: "dict[asyncio.Task[None], str]" = field(default_factory=dict)
+    """Session → the last recipient that it was told."""
     _server: asyncio.Server | None = None
     _sessions: set["asyncio.Task[None]"] = field(default_factory=set)
 
@@ -43,6 +45,7 @@ class SmtpSink:
         finally:
             writer.close()
             self._sessions.discard(task)
+            self.talking_of.pop(task, None)
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._answer(writer, "connect", "220 sink")
@@ -58,6 +61,8 @@ class SmtpSink:
                     await self._answer(writer, "MAIL", "250 ok")
                 case "RCPT":
                     recipients.append(line.decode("latin-1").partition("<")[2].partition(">")[0])
+                    if task := asyncio.current_task():
+                        self.talking_of[task] = recipients[-1]
                     await self._answer(writer, "RCPT", "250 ok")
                 case "DATA":
                     await self._answer(writer, "DATA", "354 go on")
