@@ -37,7 +37,7 @@ async def examine(configuration: Configuration) -> list[Finding]:
         if settings.smtp is not None:
             findings.append(await _connects(f"smtp of {account}", settings.smtp.host, settings.smtp.port))
         if settings.imap is not None:
-            findings.append(await _signs_in(account, settings, configuration))
+            findings.append(await signs_in(account, settings, configuration))
     return findings
 
 
@@ -87,7 +87,8 @@ async def _kafka(configuration: Configuration) -> Finding:
     return Finding("kafka", True, f"{where}{len(TOPICS)} topics as declared")
 
 
-async def _signs_in(account: str, settings: EmailSettings, configuration: Configuration) -> Finding:
+async def signs_in(account: str, settings: EmailSettings, configuration: Configuration) -> Finding:
+    """Whether a mailbox lets us in and has the folders. Never raises."""
     imap, service = settings.imap, f"mailbox of {account}"
     assert imap is not None
     signing = SignIn(account, settings, configuration.data_dir, SystemClock())

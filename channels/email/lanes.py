@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from aiolimiter import AsyncLimiter
 
@@ -12,11 +13,22 @@ from channels.email.relay_alarm import RelayAlarm
 from channels.email.settings import EmailSettings
 from channels.email.transfer import Outcome
 from channels.port import Context
+from runtime.clock import Clock
 from schemas.states import DeliveryState
 
 HOLD_S = 60.0
 """So long nothing is tried after the relay refused us for good: each refused sign-in brings a lockout nearer."""
 MAX_DOMAINS = 10_000
+
+
+def links_of(account: str, settings: EmailSettings, clock: Clock, config_dir: Path, data_dir: Path) -> Links:
+    """The account's relay, which it must have."""
+    assert settings.smtp is not None
+    tokens = None
+    if settings.smtp.oauth and settings.imap is not None and settings.imap.oauth is not None:
+        tokens = Tokens(settings.imap.oauth, TokenFile(data_dir, account), clock)
+    username = (settings.imap.username if settings.imap is not None else None) or settings.address
+    return Links(settings.smtp, clock, username=username, tokens=tokens, config_dir=config_dir)
 
 
 class Lane:
@@ -29,13 +41,7 @@ class Lane:
         self._domains: dict[str, tuple[asyncio.Semaphore, AsyncLimiter]] = {}
         self._held_until = 0.0
         self._held = False
-        tokens = None
-        if settings.smtp.oauth and settings.imap is not None and settings.imap.oauth is not None:
-            tokens = Tokens(settings.imap.oauth, TokenFile(context.data_dir, account), context.clock)
-        username = (settings.imap.username if settings.imap is not None else None) or settings.address
-        self.links = Links(
-            settings.smtp, context.clock, username=username, tokens=tokens, config_dir=context.config_dir
-        )
+        self.links = links_of(account, settings, context.clock, context.config_dir, context.data_dir)
 
     @asynccontextmanager
     async def turn(self, recipient: str) -> AsyncIterator[None]:

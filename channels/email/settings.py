@@ -147,6 +147,8 @@ class EmailSettings(Config):
     """Without it nothing is sent: answers to this account's mail stay pending."""
     imap: ImapSettings | None = None
     """Without it mail comes by the SMTP or LMTP door only."""
+    dkim_selector: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    """Under which name the relay's DKIM key stands in the DNS: `channels check` looks for it."""
     signature: str = Field(default="", max_length=2000)
     """What stands below each answer."""
     language: str = Field(default="", pattern=r"^([A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*)?$")

@@ -73,22 +73,30 @@ async def transfer(links: Links, sender: str, recipient: str, mail: bytes) -> Ou
             links.give_back(client)
             client = None
         return outcome
-    except SignInNeeded as error:
-        return Outcome(DeliveryState.DEFERRED, f"AUTH: {clean(str(error))}", ours=True)
-    except aiosmtplib.SMTPAuthenticationError as error:
-        return _answered("AUTH", aiosmtplib.SMTPResponse(error.code, error.message))
-    except aiosmtplib.SMTPRecipientsRefused as error:
-        return Outcome(DeliveryState.FAILED, f"{stage}: {clean(str(error))}")
-    except aiosmtplib.SMTPResponseException as error:
-        return _answered(stage, aiosmtplib.SMTPResponse(error.code, error.message))
-    except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError, EOFError, TemporaryError) as error:
-        state = DeliveryState.UNKNOWN if stage == "dot" else DeliveryState.DEFERRED
-        return Outcome(state, f"{stage}: {type(error).__name__}: {clean(str(error))}")
+    except Exception as error:
+        return trouble(stage, error)
     finally:
         if answer is not None:
             answer.cancel()
         if client is not None:
             client.close()
+
+
+def trouble(stage: str, error: Exception) -> Outcome:
+    """What an exception at this stage means. Raises it again when it is none of those that a relay brings about."""
+    match error:
+        case SignInNeeded():
+            return Outcome(DeliveryState.DEFERRED, f"AUTH: {clean(str(error))}", ours=True)
+        case aiosmtplib.SMTPAuthenticationError():
+            return _answered("AUTH", aiosmtplib.SMTPResponse(error.code, error.message))
+        case aiosmtplib.SMTPRecipientsRefused():
+            return Outcome(DeliveryState.FAILED, f"{stage}: {clean(str(error))}")
+        case aiosmtplib.SMTPResponseException():
+            return _answered(stage, aiosmtplib.SMTPResponse(error.code, error.message))
+        case aiosmtplib.SMTPException() | OSError() | ValueError() | EOFError() | TemporaryError():
+            state = DeliveryState.UNKNOWN if stage == "dot" else DeliveryState.DEFERRED
+            return Outcome(state, f"{stage}: {type(error).__name__}: {clean(str(error))}")
+    raise error
 
 
 def _answered(stage: str, response: aiosmtplib.SMTPResponse) -> Outcome:

@@ -5,6 +5,7 @@ from typing import Any
 import typer
 
 from switchboard.cli.app import configuration, quiet_logs
+from switchboard.cli.mail_check import check, test_send
 from switchboard.cli.mail_import import import_
 from switchboard.cli.mail_login import login
 from switchboard.cli.output import Json, show
@@ -28,3 +29,5 @@ def list_(json: Json = False) -> None:
 group.command("parse")(parse)
 group.command("import")(import_)
 group.command("login")(login)
+group.command("check")(check)
+group.command("test-send")(test_send)

@@ -141,7 +141,8 @@ async def _send(site: Edge, sends: int) -> list[deliveries.Row]:
 def _check(rows: list[deliveries.Row], sink: SmtpSink, faults: ByChance) -> Result:
     came = Counter(recipients[0] for _, recipients, _ in sink.mails)
     by_state = {state: {row.recipient for row in rows if row.state is state} for state in D}
-    result = Result(*(len(by_state[state]) for state in (D.SENT, D.FAILED, D.UNKNOWN)), faults=dict(faults.drawn))
+    sent, failed, unknown = (len(by_state[state]) for state in (D.SENT, D.FAILED, D.UNKNOWN))
+    result = Result(sent=sent, failed=failed, unknown=unknown, faults=dict(faults.drawn))
     bad = {
         "came twice": {who for who, n in came.items() if n > 1},
         "sent, but never came": by_state[D.SENT] - came.keys(),

@@ -1,0 +1,48 @@
+"""`channels test-send` and `channels check` as people use them."""
+
+import asyncio
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.test_mail_commands import configured, sb
+from tests.kit.smtp_sink import SmtpSink
+
+pytestmark = pytest.mark.acceptance
+
+
+async def run(folder: Path, sink: SmtpSink, *words: str, **smtp: Any) -> subprocess.CompletedProcess[str]:
+    relay = {"host": "127.0.0.1", "port": sink.port, "tls": "none", **smtp}
+    config = configured(folder, smtp=relay, signature="Example Shop")
+    return await asyncio.to_thread(sb, config, *words)
+
+
+async def test_test_send_says_that_the_relay_took_it(tmp_path: Path) -> None:
+    async with SmtpSink() as sink:
+        done = await run(tmp_path, sink, "test-send", "help", "--to", "me@shop.example")
+    assert done.returncode == 0, done.stderr
+    assert "the relay took it" in done.stderr
+    (sender, recipients, raw) = sink.mails[0]
+    assert (sender, recipients) == ("help@shop.example", ["me@shop.example"])
+    assert b"Example Shop" in raw
+
+
+async def test_a_refusal_is_said_in_words(tmp_path: Path) -> None:
+    async with SmtpSink({"RCPT": "550 5.1.1 user unknown"}) as sink:
+        done = await run(tmp_path, sink, "test-send", "help", "--to", "nobody@shop.example")
+    assert done.returncode == 1
+    assert "there is no such mailbox" in done.stderr
+
+
+async def test_check_says_what_is_wrong_with_the_sign_in(tmp_path: Path) -> None:
+    sink = SmtpSink({"EHLO": "250-sink\r\n250 AUTH PLAIN", "AUTH": "535 5.7.8 no"})
+    async with sink:
+        done = await run(tmp_path, sink, "check", "--json", username="support", password="wrong-word")
+    (relay,) = [row for line in done.stdout.splitlines() if (row := json.loads(line))["service"] == "relay of help"]
+    assert done.returncode == 1
+    assert relay["detail"].startswith("AUTH: 535")
+    assert "password" in relay["hint"]
+    assert "wrong-word" not in done.stdout + done.stderr

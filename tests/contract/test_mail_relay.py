@@ -1,0 +1,156 @@
+"""Answers through a real relay (exim) into a real mailbox (Dovecot), and the answer to them back: one conversation."""
+
+import asyncio
+import email
+import email.policy
+import smtplib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from schemas.interaction import Interaction
+from schemas.reply import Author, Reply
+from schemas.states import DeliveryState
+from store import deliveries, ledger, replies
+from store.tables import interactions
+from tests.conftest import need
+from tests.kit import exim as exim_kit
+from tests.kit.dovecot import Dovecot
+from tests.kit.edge import Edge, edge
+from tests.kit.exim import Exim
+from tests.kit.mails import mail
+from tests.kit.postgres import free_port
+
+pytestmark = pytest.mark.acceptance
+D = DeliveryState
+
+
+class Relayed:
+    """A site whose relay is exim; customers' mailboxes are Dovecot's."""
+
+    def __init__(self, site: Edge, relay: Exim, dovecot: Dovecot) -> None:
+        self.site, self.relay, self.dovecot = site, relay, dovecot
+
+    async def write(self, sender: str, raw: bytes, to: str = "help@shop.example") -> None:
+        """As a customer, by the relay."""
+
+        def send() -> None:
+            with smtplib.SMTP("127.0.0.1", self.relay.port, timeout=20) as client:
+                client.sendmail(sender, [to], raw)
+
+        await asyncio.to_thread(send)
+
+    async def accepted(self, count: int) -> list[Interaction]:
+        async with asyncio.timeout(30):
+            while True:
+                found = await self.site.database.read(self._all)
+                if len(found) >= count:
+                    return sorted(found, key=lambda each: each.received_at)
+                await asyncio.sleep(0.1)
+
+    @staticmethod
+    def _all(conn: Connection) -> list[Interaction]:
+        return list(ledger.load(conn, list(conn.scalars(select(interactions.c.id)))).values())
+
+    async def answer(self, asked: Interaction, *, automatic: bool = False, key: str = "reply-1") -> Reply:
+        made = Reply(
+            id=key,
+            conversation_id=asked.conversation_id,
+            reference=asked.reference,
+            channel="email",
+            account="help",
+            recipient=asked.sender,
+            author=Author(kind="agent", name="mara"),
+            text="Your parcel left today: grüße!",
+            automatic=automatic,
+            answers=(asked.id,),
+            thread=replies.thread_of(asked),
+            created_at=datetime.now(UTC),
+        )
+        out = self.site.context.store.outbox
+        await self.site.database.write(lambda c: replies.request(c, out, [made]))
+        await self.site.database.write(lambda c: deliveries.copy_in(c, [made], made.created_at))
+        return made
+
+    async def ended(self, reply: Reply) -> deliveries.Row:
+        async with asyncio.timeout(30):
+            while True:
+                rows = await self.site.database.read(lambda c: deliveries.of_conversation(c, reply.conversation_id))
+                row = next(each for each in rows if each.reply_id == reply.id)
+                if row.state not in (D.PENDING, D.ATTEMPTING):
+                    return row
+                await asyncio.sleep(0.1)
+
+    async def box(self, user: str) -> EmailMessage:
+        async with asyncio.timeout(30):
+            while not (files := self.dovecot.files(user)):
+                await asyncio.sleep(0.1)
+        found = email.message_from_bytes(files[0].read_bytes(), policy=email.policy.default)
+        assert isinstance(found, EmailMessage)
+        return found
+
+
+@pytest.fixture
+async def relayed(dovecot: Dovecot, tmp_path: Path) -> AsyncIterator[Relayed]:
+    path = exim_kit.program()
+    need(path, exim_kit.WHAT)
+    assert path is not None
+    door = free_port()
+    with exim_kit.server(path, door=door, lmtp=dovecot.lmtp_port) as relay:
+        smtp = {"host": "127.0.0.1", "port": relay.port, "tls": "none"}
+        account: dict[str, Any] = {"address": "help@shop.example", "smtp": smtp, "plus_addressing": True, "verp": True}
+        door_at = {"bind": f"127.0.0.1:{door}"}
+        async with edge(tmp_path, {"email": {"help": account}}, smtp_ingress=door_at) as site:
+            yield Relayed(site, relay, dovecot)
+
+
+async def test_the_whole_round_is_one_thread_and_one_conversation(relayed: Relayed) -> None:
+    ann = "round@customer.example"
+    await relayed.write(ann, mail("first", sender=ann, subject="Where is it?"))
+    (asked,) = await relayed.accepted(1)
+    row = await relayed.ended(await relayed.answer(asked))
+    assert row.state is D.SENT, row.detail
+    got = await relayed.box(ann)
+    assert got["In-Reply-To"] == "<first@example.org>"
+    assert "<first@example.org>" in got["References"]
+    body = got.get_body(("plain",))
+    assert body is not None
+    assert "grüße" in body.get_content()
+    reply_to = got["Reply-To"].addresses[0].addr_spec
+    assert reply_to.startswith("help+")
+
+    # The customer's program keeps nothing but the address: the token alone has to bring it home.
+    await relayed.write(ann, mail("second", sender=ann, subject="Thanks", to=reply_to), to=reply_to)
+    _, again = await relayed.accepted(2)
+    assert again.conversation_id == asked.conversation_id
+    # And once more by the references, to the plain address.
+    refers = f"In-Reply-To: {got['Message-ID']}\r\n"
+    await relayed.write(ann, mail("third", sender=ann, trace=refers))
+    assert {each.conversation_id for each in await relayed.accepted(3)} == {asked.conversation_id}
+
+
+async def test_a_mailbox_that_is_not_there_fails_in_plain_words(relayed: Relayed) -> None:
+    await relayed.write("unknown@customer.example", mail("u", sender="unknown@customer.example"))
+    (asked,) = await relayed.accepted(1)
+    row = await relayed.ended(await relayed.answer(asked))
+    assert row.state is D.FAILED
+    assert row.detail.startswith("there is no such mailbox")
+
+
+async def test_a_bounce_of_the_relay_names_the_mail_and_comes_home(relayed: Relayed) -> None:
+    await relayed.write("full@customer.example", mail("f", sender="full@customer.example"))
+    (asked,) = await relayed.accepted(1)
+    row = await relayed.ended(await relayed.answer(asked))
+    assert row.state is D.SENT, "the relay took it"
+    _, bounce = await relayed.accepted(2)
+    content = bounce.content
+    assert content.channel == "email"
+    assert content.bounce is not None
+    assert content.bounce.about_message_id == row.provider_id
+    assert content.token_of == asked.conversation_id, "the return path says it too"
