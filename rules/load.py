@@ -167,7 +167,9 @@ def _files(folder: Path) -> list[Path]:
 def _rules(config_dir: Path, written: str, problems: list[Problem], *, required: bool) -> list[Rule]:
     path = config_dir / written
     if path.is_dir():
-        files = [(item, f"{written.rstrip('/')}/{item.name}") for item in _files(path)]
+        # Behaviour cases may lie beside the rules.
+        kept = [item for item in _files(path) if not item.name.endswith((".cases.yaml", ".cases.yml"))]
+        files = [(item, f"{written.rstrip('/')}/{item.name}") for item in kept]
     elif path.is_file():
         files = [(path, written)]
     else:

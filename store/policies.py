@@ -1,5 +1,6 @@
 """Policy versions: kept as they were, so that any process can decide with the one stamped on an interaction."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select, update
@@ -44,3 +45,23 @@ def body(conn: Connection, version: str) -> bytes:
     if found is None:
         raise NotFound(f"policy version {version} is not in the store")
     return bytes(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    version: str
+    active: bool
+    created_at: datetime
+    activated_at: datetime | None
+
+
+def versions(conn: Connection) -> list[Version]:
+    """Every version in the store, the one activated last first."""
+    query = select(policies.c.version, policies.c.active, policies.c.created_at, policies.c.activated_at)
+    rows = conn.execute(query.order_by(policies.c.activated_at.desc(), policies.c.created_at.desc()))
+    return [Version(r.version, r.active, r.created_at, r.activated_at) for r in rows]
+
+
+def go_back(conn: Connection, version: str, at: datetime) -> None:
+    """Make a version that the store knows the active one again. Raises NotFound."""
+    activate(conn, version, body(conn, version), at)

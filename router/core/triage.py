@@ -12,9 +12,12 @@ from schemas.decision import CloseReason, Outcome
 from schemas.structs import Answer, Decision, Facts, Interaction
 
 
-def decide(policy: Policy, interaction: Interaction, facts: Facts, now: datetime) -> Decision:
-    """The decision on one interaction. May raise only on a bug: see `decide_safely`."""
-    result = evaluate(policy, interaction, facts, now)
+def decide(
+    policy: Policy, interaction: Interaction, facts: Facts, now: datetime, *, trace_all: bool = False
+) -> Decision:
+    """The decision on one interaction. May raise only on a bug: see `decide_safely`. `trace_all` also lists the rules
+    that the index ruled out."""
+    result = evaluate(policy, interaction, facts, now, trace_all=trace_all)
     fallback = _known(policy, interaction.queue) or policy.source.default_queue
     queue = _known(policy, result.queue)
     priority = prioritise(policy, interaction, facts, result, queue=queue or fallback)

@@ -1,35 +1,57 @@
-"""The policy: check it, and ask it why."""
+"""The policy: check it, try it, publish it, and ask it why."""
 
 import asyncio
+import os
+import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import orjson
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from channels.email.parse import parse as parse_mail
-from router.core.triage import decide_safely
+from router.core.triage import decide, decide_safely
+from rules.editors import json_schema
 from rules.explain import describe
+from rules.explain_json import explained
+from rules.model import PolicySource
 from rules.policy import Policy, compile_policy
 from schemas.decision import Decision, Facts
+from schemas.durations import parse_duration
 from schemas.errors import ConfigError, NotFound
-from schemas.fast import as_model
-from schemas.interaction import Contact, Interaction
-from store import decisions, policies
+from schemas.fast import as_model, as_struct
+from schemas.interaction import Interaction
+from store import decisions, ledger, policies, recorded
 from switchboard.base import opened
-from switchboard.cli.app import configuration, quiet_logs
-from switchboard.cli.output import Json, emit, err, out
+from switchboard.cli import rules_dry_run
+from switchboard.cli.app import configuration, options, quiet_logs
+from switchboard.cli.exits import FINDINGS
+from switchboard.cli.output import Json, emit, err, out, show, table
+from switchboard.cli.rules_cases import cases_in, differences
+from switchboard.cli.rules_inputs import facts_from, files_of, interaction_from, moment_from, policy_from
 from switchboard.trace import targets
 
 group = typer.Typer(help="Rules, templates, priorities: the policy.", no_args_is_help=True)
+Draft = Annotated[
+    Path | None,
+    typer.Option("--rules", "-r", metavar="DIR", help="Another configuration's folder, or a folder or file of rules."),
+]
 
 
 @group.command()
-def check(json: Json = False) -> None:
+def check(
+    draft: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="As --rules; default: the configuration's policy.")
+    ] = None,
+    rules: Draft = None,
+    json: Json = False,
+) -> None:
     """Check rules, templates, priorities, queues and business hours: every mistake at once."""
     quiet_logs()
     try:
-        policy = configuration().policy
+        policy = policy_from(draft or rules)
     except ConfigError as error:
         if json:
             emit({"problem": problem} for problem in error.problems)
@@ -42,21 +64,101 @@ def check(json: Json = False) -> None:
 
 
 @group.command()
-def publish(json: Json = False) -> None:
-    """Make this configuration's policy the active one, for every process: new interactions are decided by it."""
+def schema() -> None:
+    """Print the JSON Schema of rule files, with which editors complete and check them."""
+    out().print(orjson.dumps(json_schema(), option=orjson.OPT_INDENT_2).decode(), markup=False, highlight=False)
+
+
+@group.command()
+def publish(
+    version: Annotated[
+        str | None, typer.Argument(metavar="[VERSION]", help="A version of `rules versions`, to go back to it.")
+    ] = None,
+    rules: Draft = None,
+    json: Json = False,
+) -> None:
+    """Make this configuration's policy the active one, for every process: new interactions are decided by it.
+
+    With a VERSION, the one that was active before. Nothing changes unless the whole policy is right.
+    """
     quiet_logs()
     found = configuration()
-    body, now = found.policy.to_json(), datetime.now(UTC)
+    now = datetime.now(UTC)
 
-    async def work() -> None:
+    async def work() -> str:
         async with opened(found) as base:
-            await base.database.write(lambda conn: policies.activate(conn, found.policy.version, body, now))
+            if version is None:
+                source = policy_from(rules) if rules else found.policy
+                body = source.to_json()
+                await base.database.write(lambda conn: policies.activate(conn, source.version, body, now))
+                return source.version
+            body = await base.database.read(lambda conn: policies.body(conn, version))
+            compile_policy(PolicySource.from_json(body))
+            await base.database.write(lambda conn: policies.go_back(conn, version, now))
+            return version
 
-    asyncio.run(work())
+    active = asyncio.run(work())
     if json:
-        emit([{"active": found.policy.version}])
+        emit([{"active": active}])
     else:
-        err.print(f"[green]✓[/] {found.policy.version} is active")
+        err.print(f"[green]✓[/] {active} is active")
+
+
+@group.command()
+def versions(json: Json = False) -> None:
+    """List the versions in the store. `rules publish VERSION` goes back to one."""
+    quiet_logs()
+
+    async def work() -> list[policies.Version]:
+        async with opened(configuration(), read_only=True) as base:
+            return await base.database.read(policies.versions)
+
+    found = [
+        {"version": v.version, "active": v.active, "created_at": v.created_at, "activated_at": v.activated_at}
+        for v in asyncio.run(work())
+    ]
+    show(found, title="Policy versions", columns=("version", "active", "created_at", "activated_at"), json=json)
+
+
+@group.command("test")
+def run_cases(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[CASES…]", help="Files or folders; default: cases/ beside the rules."),
+    ] = None,
+    rules: Draft = None,
+    json: Json = False,
+) -> None:
+    """Run the behaviour cases: given this interaction, expect this decision."""
+    quiet_logs()
+    policy = compile_policy(policy_from(rules))
+    failed = ran = 0
+    for where, case in cases_in(_case_files(paths, rules)):
+        wrong, ran = differences(policy, case), ran + 1
+        failed += bool(wrong)
+        name = str(case.get("case", where))
+        if json:
+            emit([{"case": name, "place": where, "ok": not wrong, "differences": wrong}])
+        elif wrong:
+            out().print(f"✗ {name} ({where})", markup=False, highlight=False)
+            for line in wrong:
+                out().print(f"    {line}", markup=False, highlight=False)
+    if not json:
+        err.print(f"{ran} cases, {failed} failed" if failed else f"[green]✓[/] {ran} cases")
+    if failed:
+        raise typer.Exit(FINDINGS)
+
+
+def _case_files(paths: list[Path] | None, rules: Path | None) -> list[Path]:
+    if paths:
+        return files_of(paths)
+    folder = (rules if rules.is_dir() else rules.parent) if rules else options.config.parent
+    beside = [folder / "cases", folder / "rules" / "cases", folder.parent / "cases"][: 3 if rules else 2]
+    found = [path for place in beside if place.is_dir() for path in sorted(place.rglob("*.y*ml"))]
+    found += sorted({*folder.glob("*.cases.y*ml"), *folder.glob("rules/*.cases.y*ml")})
+    if not found:
+        raise NotFound("there are no behaviour cases", hint=f"write them in {folder / 'cases'}, or name their files")
+    return found
 
 
 @group.command()
@@ -67,16 +169,31 @@ def explain(
     file: Annotated[
         list[Path] | None, typer.Option("--file", "-f", help="A mail, or an interaction as JSON; folders work.")
     ] = None,
+    rules: Draft = None,
+    customer: Annotated[
+        Path | None, typer.Option("--customer", metavar="FILE", help="What is known of the customer: tier, tags, …")
+    ] = None,
+    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="As if it were then (ISO).")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also list the rules that the index skipped.")] = False,
     json: Json = False,
 ) -> None:
     """Say which rules were looked at, which condition failed with which value, what won and why."""
     quiet_logs()
     if (identity is None) == (not file):
         raise ConfigError(["name an interaction's ID, or --file"], hint="switchboard rules explain --help")
-    found = asyncio.run(_recorded(identity)) if identity else [(p, d, "") for p, d in _tried(_files(file or []))]
+    moment, facts = moment_from(at), facts_from(customer)
+    if identity:
+        anew = bool(rules or customer or at or everything)
+        found = asyncio.run(_recorded(identity, rules, facts if customer else None, moment, everything, anew))
+    else:
+        policy = compile_policy(policy_from(rules))
+        found = [
+            (str(path), _decide(policy, interaction_from(path, policy, moment), facts, moment, everything), "")
+            for path in files_of(file or [])
+        ]
     for title, decision, refused in found:
         if json:
-            emit([{"of": title, "refused": refused, **decision.model_dump(mode="json")}])
+            emit([explained(decision, refused)])
             continue
         out().print(f"[bold]{title}[/]", highlight=False)
         for line in describe(decision):
@@ -85,57 +202,106 @@ def explain(
             out().print(f"  the answer was not given: {refused}", markup=False, highlight=False)
 
 
-async def _recorded(identity: str) -> list[tuple[str, Decision, str]]:
+def _decide(policy: Policy, interaction: Interaction, facts: Facts, now: datetime | None, everything: bool) -> Decision:
+    struct, moment = as_struct(interaction), now or interaction.received_at
+    if not everything:
+        return as_model(decide_safely(policy, struct, facts, moment))
+    return as_model(decide(policy, struct, facts, moment, trace_all=True))
+
+
+async def _recorded(
+    identity: str, rules: Path | None, facts: Facts | None, at: datetime | None, everything: bool, anew: bool
+) -> list[tuple[str, Decision, str]]:
+    """The decisions as they were made; `anew`: what would be decided with what was asked for."""
     async with opened(configuration(), read_only=True) as base:
         found = await base.database.read(lambda conn: targets(conn, identity))
         made = await base.database.read(
             lambda conn: [each for interaction, _ in found for each in decisions.of_interaction(conn, interaction)]
         )
-    if not made:
-        raise NotFound(f"{identity}: there is no decision yet")
-    return [(f"{d.interaction_id} (round {d.round})", d, refused) for d, refused in made]
+        if not made:
+            raise NotFound(f"{identity}: there is no decision yet")
+        if not anew:
+            return [(f"{d.interaction_id} (round {d.round})", d, refused) for d, refused in made]
+        last = {d.interaction_id: d for d, _ in made}
+        known = await base.database.read(lambda conn: ledger.load(conn, list(last)))
+        answers = []
+        for key, before in last.items():
+            if rules:
+                source = policy_from(rules)
+            else:
+                version = before.policy_version
+                body = await base.database.read(lambda conn, version=version: policies.body(conn, version))  # type: ignore[misc]
+                source = PolicySource.from_json(body)
+            moment = at or before.decided_at
+            answer = _decide(compile_policy(source), known[key], facts or before.facts, moment, everything)
+            answers.append((f"{key} (decided anew)", answer, ""))
+        return answers
 
 
-def _files(paths: list[Path]) -> list[Path]:
-    found: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise NotFound(f"{path}: there is no such file")
-        found += sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    return found
+@group.command("dry-run")
+def dry_run(
+    draft: Annotated[Path, typer.Argument(help="A folder of rules, or of a whole configuration.")],
+    since: Annotated[str, typer.Option("--since", help="How far back: 7d, 12h, or an ISO moment.")] = "7d",
+    json: Json = False,
+) -> None:
+    """Say what a draft would have decided otherwise, with the facts of the moment. Nothing is changed."""
+    quiet_logs()
+    found, source = configuration(), policy_from(draft)
+    begin = _since(since)
+    begun = time.perf_counter()
+
+    async def work() -> rules_dry_run.Found:
+        async with opened(found, read_only=True) as base:
+            body = await base.database.read(
+                lambda conn: policies.body(conn, policies.active_version(conn)),
+            )
+            total = await base.database.read(lambda conn: recorded.count(conn, begin))
+            columns = (TextColumn("dry-run"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            bar = Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
+            with bar if err.is_terminal else nullcontext():
+                task = bar.add_task("dry-run", total=total)
+                return await base.database.read(
+                    lambda conn: rules_dry_run.run(
+                        PolicySource.from_json(body),
+                        source,
+                        recorded.each(conn, begin, batch=rules_dry_run.BATCH),
+                        workers=os.cpu_count() or 1,
+                        progress=lambda done: bar.update(task, completed=done),
+                    )
+                )
+
+    result = asyncio.run(work())
+    took = time.perf_counter() - begun
+    moves = [
+        {
+            "kind": kind,
+            "before": before,
+            "after": after,
+            "count": count,
+            "examples": result.examples[kind, before, after],
+        }
+        for (kind, before, after), count in result.moves.most_common()
+    ]
+    if json:
+        kinds = {kind: result.kinds[kind] for kind in rules_dry_run.KINDS}
+        summary = {"draft": source.version, "looked_at": result.looked_at, "changed": result.changed, "changes": kinds}
+        emit([{**summary, "seconds": round(took, 2), "moves": moves}])
+        return
+    rows: list[list[Any]] = []
+    for move in moves:
+        examples = move["examples"]
+        assert isinstance(examples, list)
+        told = "; ".join(f"{one['reference']} {one['subject'][:40]!r}" for one in examples)
+        rows.append([move["kind"], move["before"] or "–", move["after"] or "–", move["count"], told])
+    if rows:
+        table("What would change", ("kind", "before", "after", "count", "examples"), rows)
+    err.print(f"{result.looked_at} interactions, {result.changed} would change ({took:.1f} s)")
 
 
-def _tried(paths: list[Path]) -> list[tuple[str, Decision]]:
-    policy = compile_policy(configuration().policy)
-    return [(str(path), _decide(policy, path)) for path in paths]
-
-
-def _decide(policy: Policy, path: Path) -> Decision:
-    now = datetime.now(UTC)
-    raw = path.read_bytes()
-    if raw.lstrip()[:1] == b"{":
-        interaction = Interaction.model_validate_json(raw)
-        interaction = interaction.model_copy(update={"policy_version": policy.version})
-    else:
-        interaction = _as_if_accepted(parse_mail(raw, account="file", received_at=now), policy, now)
-    return as_model(decide_safely(policy, interaction, Facts(), now))
-
-
-def _as_if_accepted(contact: Contact, policy: Policy, now: datetime) -> Interaction:
-    values: dict[str, Any] = {name: getattr(contact, name) for name in Contact.model_fields}
-    return Interaction.model_construct(
-        **values,
-        id="file",
-        conversation_id="file",
-        reference=policy.source.conversations.reference.format(number=0),
-        seq=1,
-        round=1,
-        occasion="first",
-        accepted_at=now,
-        customer_id="file",
-        policy_version=policy.version,
-        digest="",
-        raw=None,
-        released_from=None,
-        traceparent=None,
-    )
+def _since(written: str) -> datetime:
+    try:
+        return datetime.now(UTC) - parse_duration(written)
+    except (ValueError, OverflowError):
+        moment = moment_from(written)
+        assert moment is not None
+        return moment

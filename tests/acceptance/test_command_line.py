@@ -5,11 +5,15 @@ import json
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from store import policies
+from router.core.triage import decide
+from schemas.decision import Facts
+from schemas.fast import as_model, as_struct
+from store import decisions, ledger, policies
 from store.blobs import Blobs
 from store.database import Database
 from store.intake import Intake
@@ -132,8 +136,13 @@ def test_rules_explain_a_mail_from_a_file(folder: Path) -> None:
     mail = folder / "mail.eml"
     mail.write_bytes(b"From: a@example.org\r\nSubject: What are your opening hours?\r\n\r\nWhen are you open?\r\n")
     (found,) = rows(sb(folder, "rules", "explain", "--file", str(mail), "--json"))
-    assert found["outcome"] == "answer"
-    assert any(rule["result"] == "fired" for rule in found["rules"])  # type: ignore[attr-defined, index]
+    keys = "interaction_id policy_version facts considered rules decision errors"
+    assert list(found) == keys.split()
+    assert list(found["rules"][0]) == ["name", "file", "line", "order", "result", "failed", "actions"]  # type: ignore[index]
+    keys = "answer queue tier target_s deadline skills tags attributes hold notify webhook stopped_by"
+    assert list(found["decision"]) == keys.split()  # type: ignore[call-overload]
+    assert found["decision"]["answer"] == "opening-hours"
+    assert any(rule["result"] == "fired" for rule in found["rules"])
     words = sb(folder, "rules", "explain", "--file", str(mail)).stdout
     assert "fired" in words or "answer" in words
     assert sb(folder, "rules", "explain").returncode == 2
@@ -181,3 +190,86 @@ def test_rules_publish_makes_the_configured_policy_the_active_one(folder: Path) 
     assert row["active"] == checked["policy_version"]
     found = {r["service"]: r for r in map(json.loads, sb(folder, "doctor", "--json").stdout.splitlines())}
     assert str(row["active"]) in found["store"]["detail"]
+
+
+DRAFT = """
+- name: everything
+  when: "channel == 'email' && facts_are_fine"
+  queue: complaint
+"""
+
+
+def test_a_draft_of_rules_is_checked_explained_and_run_over_what_was_recorded(folder: Path) -> None:
+    draft = folder / "draft.yaml"
+    draft.write_text(DRAFT)
+    wrong = sb(folder, "rules", "check", "draft.yaml")
+    assert wrong.returncode == 2
+    assert "draft.yaml:3: rule everything: when: bad expression: unknown name 'facts_are_fine'" in wrong.stderr
+    assert "draft.yaml:4: rule everything: unknown queue 'complaint' (did you mean complaints?)" in wrong.stderr
+    draft.write_text(DRAFT.replace(" && facts_are_fine", "").replace("complaint", "complaints"))
+    (customer, mail) = (folder / "customer.yaml", folder / "mail.eml")
+    customer.write_text("tier: gold\n")
+    mail.write_bytes(b"From: a@example.org\r\nSubject: Hello\r\n\r\nHi\r\n")
+    asked = ("rules", "explain", "-f", "mail.eml", "--customer", "customer.yaml", "--at", "2026-03-04T10:00:00Z")
+    (found,) = rows(sb(folder, *asked, "--rules", "draft.yaml", "--json"))
+    assert found["decision"]["queue"] == "complaints"
+    assert found["facts"]["customer_tier"] == "gold"
+    (found,) = rows(sb(folder, *asked, "--all", "--json"))
+    listed = found["rules"]
+    assert len(listed) == rows(sb(folder, "rules", "check", "--json"))[0]["rules"]  # type: ignore[arg-type]
+    assert sb(folder, "rules", "explain", "-f", "mail.eml", "--at", "noon").returncode == 2
+    customer.write_text("teir: gold\n")
+    assert "unknown key 'teir'" in sb(folder, *asked).stderr
+
+
+def test_rules_test_shows_what_is_not_as_expected(folder: Path) -> None:
+    passed = sb(folder, "rules", "test")
+    assert passed.returncode == 0, passed.stdout
+    cases = folder / "mine.yaml"
+    cases.write_text("- {case: mine, given: {subject: Hello}, expect: {queue: orders}}")
+    failed = sb(folder, "rules", "test", "mine.yaml")
+    assert failed.returncode == 1
+    assert "mine (mine.yaml:1)" in failed.stdout
+    assert "queue: expected orders, got support" in failed.stdout
+
+
+def test_publishing_a_draft_and_going_back(folder: Path) -> None:
+    assert sb(folder, "migrate").returncode == 0
+    (first,) = rows(sb(folder, "rules", "publish", "--json"))
+    (folder / "draft.yaml").write_text(DRAFT)
+    assert sb(folder, "rules", "publish", "--rules", "draft.yaml").returncode == 2, "the old one stays"
+    (folder / "draft.yaml").write_text("- {name: all, queue: support}")
+    (second,) = rows(sb(folder, "rules", "publish", "--rules", "draft.yaml", "--json"))
+    listed = rows(sb(folder, "rules", "versions", "--json"))
+    assert [(v["version"], v["active"]) for v in listed] == [(second["active"], True), (first["active"], False)]
+    assert rows(sb(folder, "rules", "publish", str(first["active"]), "--json")) == [first]
+    assert rows(sb(folder, "rules", "versions", "--json"))[0]["version"] == first["active"]
+    assert sb(folder, "rules", "publish", "p-000000000000").returncode == 4
+
+
+def test_a_dry_run_of_the_active_policy_changes_nothing_and_one_of_a_draft_says_what_it_moves(folder: Path) -> None:
+    assert sb(folder, "migrate").returncode == 0
+    rows(sb(folder, "rules", "publish", "--json"))
+    database, intake = store(folder)
+
+    async def fill() -> None:
+        policy = example_policy()
+        async with database:
+            now = datetime.now(UTC)
+            for contact in (email("m1@example.org"), chat(), email("m2@example.org")):
+                done = await intake.accept(arrival(contact.model_copy(update={"received_at": now})), now)
+                known = await database.read(lambda conn, key=done.interaction_id: ledger.load(conn, [key]))  # type: ignore[misc]
+                interaction = as_struct(known[done.interaction_id])
+                made = as_model(decide(policy, interaction, Facts(customer_tier="gold"), now))
+                await database.write(lambda conn, made=made: decisions.add(conn, [(made, "")]))  # type: ignore[misc]
+
+    asyncio.run(fill())
+    (same,) = rows(sb(folder, "rules", "dry-run", "site", "--since", "7d", "--json"))
+    assert (same["looked_at"], same["changed"], same["moves"]) == (3, 0, [])
+    (folder / "draft.yaml").write_text("- {name: all, when: {channel: email}, queue: complaints, tier: P1}")
+    (moved,) = rows(sb(folder, "rules", "dry-run", "draft.yaml", "--json"))
+    assert moved["looked_at"] == 3
+    assert moved["changes"]["tier"] == 2
+    words = sb(folder, "rules", "dry-run", "draft.yaml")
+    assert "What would change" in words.stdout
+    assert "3 interactions" in words.stderr

@@ -1,0 +1,125 @@
+"""What the `rules` commands are given: a policy or a draft of its rules, a customer, a mail or an interaction."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from channels.email.parse import parse as parse_mail
+from rules.load import SECTIONS, load_policy, read_yaml
+from rules.model import PolicySource
+from rules.policy import Policy
+from schemas.decision import Facts
+from schemas.errors import ConfigError, NotFound
+from schemas.interaction import Contact, Interaction, RawPayload
+from switchboard.cli.app import configuration, options
+
+_SHORT = {"tier": "customer_tier", "tags": "customer_tags", "segment": "customer_segment"}
+SKIPPED = (".", "README")
+
+
+def policy_from(path: Path | None) -> PolicySource:
+    """The configuration's policy (None), or a draft: another configuration (its folder or file), or a folder or file
+    of rules that stand for those of the configuration. Raises ConfigError with every mistake, NotFound."""
+    if path is None:
+        return configuration().policy
+    if not path.exists():
+        raise NotFound(f"{path}: there is no such file or folder")
+    whole = path / "switchboard.yaml" if path.is_dir() else path
+    tree = read_yaml(whole, str(whole)) if whole.is_file() else None
+    if isinstance(tree, dict):
+        return load_policy(whole.parent, {key: tree[key] for key in SECTIONS if key in tree}, file=whole.name)
+    config = options.config
+    mine = (read_yaml(config, config.name) if config.exists() else None) or {}
+    sections: dict[str, Any] = {key: mine[key] for key in SECTIONS if key in mine and key != "rules"}
+    own = mine.get("rules") if isinstance(mine.get("rules"), dict) else {}
+    inner = path / "rules" if (path / "rules").is_dir() else path
+    folders = {"path": str(inner)}
+    beside = [
+        path / "templates",
+        path.parent / "templates",
+        config.parent / str((own or {}).get("templates", "templates/")),
+    ]
+    templates = next((folder for folder in beside if folder.is_dir()), None)
+    if templates is not None:
+        folders["templates"] = str(templates)
+    return load_policy(Path(), {**sections, "rules": folders}, file=config.name)
+
+
+def facts_from(path: Path | None) -> Facts:
+    """A customer as YAML or JSON: tier, tags, segment, known, contacts_7d, … Raises ConfigError, NotFound."""
+    if path is None:
+        return Facts()
+    if not path.is_file():
+        raise NotFound(f"{path}: there is no such file")
+    tree = read_yaml(path, str(path))
+    if not isinstance(tree, dict):
+        raise ConfigError([f"{path}: a customer is a mapping, such as 'tier: gold'"])
+    values: dict[str, Any] = {_SHORT.get(str(key), str(key)): value for key, value in tree.items()}
+    if unknown := sorted(set(values) - set(Facts.model_fields)):
+        known = ", ".join((*_SHORT, *(name for name in Facts.model_fields if not name.startswith("customer_"))))
+        raise ConfigError([f"{path}: unknown key {name!r}" for name in unknown], hint=f"there are {known}")
+    try:
+        return Facts.model_validate({"known": True, **values})
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        raise ConfigError([f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in found]) from None
+
+
+def moment_from(written: str | None) -> datetime | None:
+    """An ISO moment; without a zone it is UTC. Raises ConfigError."""
+    if written is None:
+        return None
+    try:
+        found = datetime.fromisoformat(written)
+    except ValueError:
+        raise ConfigError([f"{written!r} is no moment"], hint="write 2026-03-04T10:00:00+01:00") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def files_of(paths: list[Path]) -> list[Path]:
+    """Files, and those in folders. Raises NotFound."""
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise NotFound(f"{path}: there is no such file")
+        inner = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith(SKIPPED))
+        found += inner if path.is_dir() else [path]
+    return found
+
+
+def interaction_from(path: Path, policy: Policy, at: datetime | None) -> Interaction:
+    """A mail, or an interaction as JSON, as if it had just been accepted. Raises ConfigError."""
+    raw = path.read_bytes()
+    if raw.lstrip()[:1] != b"{":
+        now = at or datetime.now(UTC)
+        return as_if_accepted(parse_mail(raw, account="file", received_at=now), policy, now, str(path), len(raw))
+    try:
+        found = Interaction.model_validate_json(raw)
+    except ValidationError as error:
+        problems = [f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
+        raise ConfigError(problems, hint="an interaction as JSON has the fields of its published schema") from None
+    return found.model_copy(update={"policy_version": policy.version})
+
+
+def as_if_accepted(
+    contact: Contact, policy: Policy, now: datetime, identity: str, size: int, **more: Any
+) -> Interaction:
+    values: dict[str, Any] = {name: getattr(contact, name) for name in Contact.model_fields}
+    fixed: dict[str, Any] = {
+        "id": identity,
+        "conversation_id": identity,
+        "reference": policy.source.conversations.reference.format(number=1042),
+        "seq": 1,
+        "round": 1,
+        "occasion": "first",
+        "accepted_at": now,
+        "customer_id": "file",
+        "policy_version": policy.version,
+        "digest": "",
+        "raw": RawPayload(media_type="message/rfc822", size=size, sha256="") if size else None,
+        "released_from": None,
+        "traceparent": None,
+    }
+    return Interaction.model_construct(**{**values, **fixed, **more})
