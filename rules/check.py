@@ -9,6 +9,7 @@ from rules.fields import FIELDS, OPERATORS
 from rules.model import All, AnyOf, Condition, Expression, Leaf, Not, PolicySource, Rule
 from rules.operators import compile_regex
 from rules.problems import Problem, did_you_mean, place_of
+from rules.shadows import contradiction, shadows
 from rules.templates import default_language, problems_of
 from schemas.decision import TIERS
 
@@ -25,6 +26,7 @@ def check(source: PolicySource) -> list[Problem]:
         *_templates(source),
         *_rules(source),
         *_unreachable(source),
+        *_shadowed(source),
     ]
     return sorted(set(found), key=_by_place)
 
@@ -181,3 +183,19 @@ def _unreachable(source: PolicySource) -> Iterable[Problem]:
         if rule.stop and always and rule.hold is None and rule.close is None:
             for occasion in rule.on:
                 stopped.setdefault(occasion, rule)
+
+
+def _shadowed(source: PolicySource) -> Iterator[Problem]:
+    """Rules that ask for two values of one field, and rules that ask for all that an earlier stopping rule asks for."""
+    stopping: list[Rule] = []
+    for rule in sorted(source.rules, key=lambda r: (r.order, r.name)):
+        place = place_of(rule.file or f"rule {rule.name}", rule.line)
+        if (field := contradiction(rule.when)) is not None:
+            yield Problem(place, f"rule {rule.name} never fires", f"{field} cannot have both values")
+        by = next(
+            (other for other in stopping if set(rule.on) <= set(other.on) and shadows(other.when, rule.when)), None
+        )
+        if by is not None:
+            yield Problem(place, f"rule {rule.name} is shadowed", f"wherever it holds, rule {by.name} stops before it")
+        if rule.stop and rule.hold is None and rule.close is None and rule.when is not None:
+            stopping.append(rule)

@@ -60,6 +60,12 @@ from tests.kit.policies import EXAMPLE, example_policy, problems_in
         ("- {name: r, than: x, tags: t}", "unknown key 'than'"),
         ("- {name: r, tags: t}\n- {name: r, tags: u}", "rule r: the name is taken (by rules/a.yaml:1)"),
         ("- {name: a, tags: t, stop: true}\n- {name: b, tags: u}", "b is never reached (rule a always stops before"),
+        ("- {name: r, when: {all: [{channel: email}, {channel: [chat]}]}, tags: t}", "r never fires (channel"),
+        (
+            "- {name: a, when: {channel: email}, tags: t, stop: true}\n"
+            "- {name: b, when: {channel: email, language: en}, tags: u}",
+            "rules/a.yaml:2: rule b is shadowed (wherever it holds, rule a stops before it)",
+        ),
         ("- name: r\n  tags: t\n  tags: u", "rules/a.yaml:3: 'tags' stands here a second time (first in line 2)"),
         ("- &x {name: r, tags: t}\n- *x", "aliases"),
         ("rules: []", "a rule file holds a list of rules"),
@@ -222,3 +228,22 @@ def test_yaml_words_stay_words() -> None:
         "x": 1.5,
     }
     assert tree.lines["zip"] == 4
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        # not the same occasions
+        "- {name: a, on: first, when: {channel: email}, tags: t, stop: true}\n- {name: b, when: {channel: email}, tags: u}",
+        # a released hold lets go
+        "- {name: a, when: {channel: email}, hold: x, stop: true}\n- {name: b, when: {channel: email}, tags: u}",
+        # what rules change between them
+        "- {name: a, when: {tags: x}, tags: t, stop: true}\n- {name: b, when: {tags: x}, tags: u}",
+        # the same name of different things
+        "- {name: a, when: {form.x: a}, tags: t, stop: true}\n- {name: b, when: {form.y: a}, tags: u}",
+        # several values at once
+        "- {name: a, when: {all: [{to: a@x.org}, {to: b@x.org}, {tags: a}, {tags: b}, {form.a: x}, {form.b: y}]}, tags: t}",
+    ],
+)
+def test_what_may_fire_is_no_shadow(rules: str) -> None:
+    assert problems_in(rules) == []
