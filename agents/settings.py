@@ -1,5 +1,7 @@
 """The `desk` section."""
 
+from datetime import timedelta
+
 from pydantic import Field
 
 from schemas.base import Config
@@ -15,5 +17,7 @@ class DeskSettings(Config):
     """How often a client renews the leases of what it holds."""
     sweep: Duration = parse_duration("2s")
     """How often leases that have run out are looked for."""
+    undo: Duration = Field(default=parse_duration("10s"), ge=timedelta(), le=timedelta(hours=1))
+    """How long an agent's mail waits, so that it can be withdrawn. What is written in a chat goes at once."""
     max_items: int = Field(default=10, ge=1, le=100)
     """Work items that one agent may hold at a time."""

@@ -270,6 +270,20 @@ def orphaned(conn: Connection, out: Outbox, owner: str, now: datetime, *, alone:
     return len(rows)
 
 
+def withdraw(conn: Connection, out: Outbox, reply: Reply, by: str, now: datetime) -> None:
+    """Take a reply back before it is sent; what it answers waits for a person again. A repeat changes nothing.
+
+    Raises StateConflict when it is on its way, or gone.
+    """
+    copy_in(conn, [reply], now)  # it may not have come by the topic yet
+    pending, words = [DeliveryState.PENDING], f"withdrawn by {by}"
+    to = DeliveryState.WITHDRAWN
+    if not finish(conn, out, reply.id, reply.recipient.address, to, frm=pending, now=now, detail=words):
+        state = conn.scalar(select(deliveries.c.state).where(deliveries.c.reply_id == reply.id))
+        if state != to.value:
+            raise StateConflict(f"the reply is {state} already", hint="write another one")
+
+
 def resolve(conn: Connection, out: Outbox, reply_id: str, *, sent: bool, now: datetime) -> None:
     """A human's word on an unknown outcome. Raises NotFound, StateConflict."""
     rows = conn.execute(select(deliveries).where(deliveries.c.reply_id == reply_id)).all()

@@ -56,7 +56,8 @@ def reply(
     now: datetime,
     not_before: datetime | None = None,
 ) -> Reply:
-    """Answer what the agent has seen. `key` is the client's: the same key gives the same reply, once.
+    """Answer what the agent has seen. Until `not_before` a mail can be withdrawn; other channels do not wait. `key` is
+    the client's: the same key gives the same reply, once.
 
     Raises NotFound, LeaseLost, NoSuchAnswer.
     """
@@ -175,7 +176,7 @@ def _reply(
         session_id=replies.session_of(latest),
         language=latest.language,
         created_at=now,
-        not_before=not_before,
+        not_before=not_before if latest.channel == "email" else None,
         traceparent=latest.traceparent,
     )
     replies.request(conn, out, [made])

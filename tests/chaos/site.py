@@ -57,7 +57,7 @@ def configure(stage: Stage, **changes: Any) -> None:
     """The demo's installation, for crowds: leases that run out soon, each customer an address of their own."""
     tree: dict[str, Any] = yaml.safe_load(stage.config.read_text(encoding="utf-8"))
     tree["http"]["trusted_proxies"] = ["127.0.0.1"]
-    tree["desk"] = {"lease": f"{LEASE_S:g}s", "heartbeat": "1s", "sweep": "500ms", "max_items": 20}
+    tree["desk"] = {"lease": f"{LEASE_S:g}s", "heartbeat": "1s", "sweep": "500ms", "undo": "0s", "max_items": 20}
     tree["auto_answer"]["per_domain_per_hour"] = 1_000_000
     tree["log"] = {"level": "info", "format": "json"}
     tree.update(changes)

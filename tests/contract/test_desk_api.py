@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import aiohttp
 import pytest
+from sqlalchemy.engine import Connection
 
 from agents import desk
 from agents.models import CompleteRequest, ReplyRequest
@@ -25,15 +26,16 @@ from runtime.http.server import HttpServer
 from runtime.metrics import Metrics
 from schemas.durations import parse_duration
 from schemas.interaction import Interaction
-from schemas.states import InteractionState
-from store import agents, policies, work_items
+from schemas.reply import Reply
+from schemas.states import DeliveryState, InteractionState
+from store import agents, deliveries, policies, work_items
 from store.blobs import Blobs
 from store.database import Database
 from store.store import Store
 from switchboard import Conflict, LeaseLost, NewerMessages, QueueConsumer, Unauthorized, Unreachable, WorkItem, client
 from switchboard.client import consumer
 from tests.contract.test_applier import House
-from tests.kit.contacts import NOW, call, chat
+from tests.kit.contacts import NOW, call, chat, email
 from tests.kit.policies import example_policy
 
 S = InteractionState
@@ -139,6 +141,53 @@ async def test_the_api_describes_itself(site: Site) -> None:
         for example in schemas[name]["examples"]:
             model.model_validate(example)
     assert {"/api/desk/work-items/next", "/api/desk/work-items/{item_id}/complete", "/api/ops/ledger"} <= set(paths)
+
+
+async def test_a_mail_can_be_withdrawn_by_its_author_until_it_goes(site: Site) -> None:
+    (asked,) = await site.queued(email())
+    item = quote((await site.item(asked)).id, safe="")
+    async with site.http("ada") as session, site.http("ben") as other:
+        async with session.post("/api/desk/work-items/next") as response:
+            epoch = (await response.json())["item"]["epoch"]
+        body = {**BODY, "epoch": epoch}
+        async with session.post(f"/api/desk/work-items/{item}/reply", json=body) as response:
+            made = await response.json()
+            assert response.status == 200, made
+        assert made["not_before"] > made["created_at"]
+        path = f"/api/desk/replies/{quote(made['id'], safe='')}/withdraw"
+        async with other.post(path) as response:
+            assert response.status == 404, "only the author"
+        for _ in range(2):
+            async with session.post(path) as response:
+                assert response.status == 204, await response.text()
+    (row,) = await site.house.database.read(lambda c: deliveries.of_conversation(c, asked.conversation_id))
+    assert row.state is DeliveryState.WITHDRAWN
+    await site.house.database.write(lambda c: deliveries.arrive(c, "s", NOW, NOW.replace(year=2100)))
+    begun = await site.house.database.write(
+        lambda c: deliveries.begin(c, made["id"], row.recipient, owner="s", provider_id="x@y", now=NOW)
+    )
+    assert not begun, "no sender may take it"
+
+
+async def test_a_mail_that_is_on_its_way_is_not_withdrawn(site: Site) -> None:
+    (asked,) = await site.queued(email())
+    item = quote((await site.item(asked)).id, safe="")
+    async with site.http("ada") as session:
+        async with session.post("/api/desk/work-items/next") as response:
+            epoch = (await response.json())["item"]["epoch"]
+        async with session.post(f"/api/desk/work-items/{item}/reply", json={**BODY, "epoch": epoch}) as response:
+            made = Reply.model_validate(await response.json())
+
+        def go(conn: Connection) -> bool:
+            deliveries.copy_in(conn, [made], NOW)
+            deliveries.arrive(conn, "s", NOW, NOW.replace(year=2100))
+            address = made.recipient.address
+            return deliveries.begin(conn, made.id, address, owner="s", provider_id="x@y", now=NOW)
+
+        assert await site.house.database.write(go)
+        async with session.post(f"/api/desk/replies/{quote(made.id, safe='')}/withdraw") as response:
+            assert response.status == 409
+            assert "attempting" in await response.text()
 
 
 async def test_the_line_is_pushed(site: Site) -> None:
