@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy.engine import Connection
 
 from router.applier.caps import Caps
+from router.applier.notices import notices_of
 from rules.model import AutoAnswer
 from schemas import ids
 from schemas.dead_letter import DeadLetter
@@ -68,6 +69,7 @@ def apply_decisions(
             bounces.apply(conn, out, interaction.content.bounce, about, now)
     decisions.add(conn, kept)
     replies.request(conn, out, answers)
+    out.put_many(conn, list(notices_of(open_, now)))
     line.flush(out)
     ledger.move_all(conn, moves, now)
     outbox.done(conn, settled)

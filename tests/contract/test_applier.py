@@ -4,9 +4,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from bus.records import Batch, Record
-from bus.topics import DECISIONS, partition_for
+from bus.topics import DECISIONS, NOTIFICATIONS, partition_for
 from router.applier.applier import Applier
 from router.core.triage import decide_safely
 from router.policies import PolicyBook
@@ -24,6 +25,7 @@ from store.blobs import Blobs
 from store.database import Database
 from store.intake import Intake
 from store.outbox import Outbox
+from store.tables import outbox as outbox_table
 from tests.kit.clock import ManualClock
 from tests.kit.contacts import NOW, T1, arrival, call, chat, email
 from tests.kit.policies import example_policy
@@ -451,3 +453,18 @@ class TestDeliveryLedger:
         answer = await house.accept(email("m9@example.org", references=("ours@shop",)))
         assert answer.conversation_id == reply.conversation_id
         assert answer.seq == 2
+
+
+async def test_notify_and_webhook_are_events_with_one_id_each(house: House) -> None:
+    interaction = await house.accept(chat("Hello"))
+    decision = house.decide(interaction).model_copy(update={"notify": ("lead", "ops"), "webhook": ("crm",)})
+    await house.push(decision, decision)
+    await house.push(decision)
+    rows = await house.database.read(
+        lambda c: c.execute(select(outbox_table.c.event_id).where(outbox_table.c.topic == NOTIFICATIONS)).all()
+    )
+    assert sorted(row.event_id for row in rows) == [
+        f"{decision.id}:notify:1",
+        f"{decision.id}:notify:2",
+        f"{decision.id}:webhook:1",
+    ]
