@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
 
+from bus.topics import NOTIFICATIONS
 from channels.email import sender as sender_
 from channels.email import transfer as transfer_
 from channels.email.links import Links
 from channels.email.settings import SmtpSettings
 from runtime.clock import SystemClock
+from schemas.errors import StoreUnavailable
 from schemas.reply import Reply
 from schemas.states import DeliveryState
 from store import deliveries, replies
+from store.tables import outbox
 from tests.kit.edge import Edge, edge
 from tests.kit.events import examples
 from tests.kit.smtp_sink import SmtpSink
@@ -116,6 +121,29 @@ async def test_nobody_listens(sink: SmtpSink) -> None:
     assert (await transfer_.transfer(links(1), "a@x.org", "b@x.org", b"x")).state is D.DEFERRED
 
 
+async def test_a_link_is_used_again_and_one_that_died_is_not(sink: SmtpSink) -> None:
+    relay = links(sink.port)
+    for _ in range(3):
+        assert (await transfer_.transfer(relay, "a@x.org", "b@x.org", b"x")).state is D.SENT
+    assert relay.opened == 1
+    sink.faults["NOOP"] = "reset"
+    assert (await transfer_.transfer(relay, "a@x.org", "b@x.org", b"x")).state is D.SENT
+    assert relay.opened == 2
+    relay.prune(all_=True)
+
+
+async def test_an_address_that_needs_smtputf8_goes_where_it_is_offered(sink: SmtpSink) -> None:
+    sink.faults["EHLO"] = "250-sink\r\n250 SMTPUTF8"
+    assert (await transfer_.transfer(links(sink.port), "", "jürgen@example.org", b"x")).state is D.SENT
+
+
+@pytest.mark.parametrize("verb", ["connect", "EHLO", "AUTH", "MAIL"])
+async def test_what_the_relay_refuses_to_us_is_ours(sink: SmtpSink, verb: str) -> None:
+    sink.faults |= {"EHLO": "250-sink\r\n250 AUTH PLAIN", "AUTH": "235 in", verb: "550 5.7.1 not you"}
+    outcome = await transfer_.transfer(links(sink.port, username="u", password="p"), "a@x.org", "b@x.org", b"x")
+    assert (outcome.state, outcome.ours) == (D.DEFERRED, True)
+
+
 class TestLedger:
     @pytest.fixture
     async def site(self, tmp_path: Path, sink: SmtpSink, store_url: str) -> AsyncIterator[Edge]:
@@ -184,3 +212,45 @@ class TestLedger:
         for n in range(3):
             await self.request(site, id=f"mute-{n}", account="mute", conversation_id=f"mute-{n}")
         await self.settled(site, await self.request(site), D.SENT)
+
+    async def test_a_relay_that_refuses_us_is_left_alone_and_a_person_is_told_once(
+        self, site: Edge, sink: SmtpSink
+    ) -> None:
+        sink.faults["MAIL"] = "550 5.7.1 not you"
+        await self.settled(site, await self.request(site), D.DEFERRED)
+        tried = sink.attempts
+        second = await self.request(site, id="second", conversation_id="another")
+        await asyncio.sleep(1.0)
+        assert sink.attempts == tried
+        assert (await self.settled(site, second, D.PENDING)).attempt == 0
+
+        def told(conn: Connection) -> int:
+            rows = conn.scalars(select(outbox.c.value).where(outbox.c.topic == NOTIFICATIONS))
+            return sum(b"relay.refused" in value for value in rows)
+
+        assert await site.database.read(told) == 1
+
+    async def test_a_slow_domain_does_not_hold_up_the_others(self, site: Edge, sink: SmtpSink) -> None:
+        lane = site.parts["email"].outbound[1]._lanes["support"]  # type: ignore[attr-defined]
+        async with lane.turn("a@slow.example"), lane.turn("b@slow.example"), lane.turn("c@slow.example"):
+            slow = (await self.request(site, id="s", conversation_id="s")).recipient
+            for n in range(20):
+                to = slow.model_copy(update={"address": f"x{n}@slow.example"})
+                await self.request(site, id=f"slow-{n}", conversation_id=f"slow-{n}", recipient=to)
+            await self.settled(site, await self.request(site, id="quick", conversation_id="quick"), D.SENT)
+            assert all(to[0].endswith("@example.org") for _, to, _ in sink.mails)
+
+    async def test_the_database_is_away_between_the_dot_and_the_write(
+        self, site: Edge, sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real, away = deliveries.finish, [True]
+
+        def finish(*args: Any, **more: Any) -> bool:
+            if away:
+                away.pop()
+                raise StoreUnavailable("away, as told")
+            return real(*args, **more)
+
+        monkeypatch.setattr(deliveries, "finish", finish)
+        row = await self.settled(site, await self.request(site), D.SENT)
+        assert (row.attempt, len(sink.mails)) == (1, 1)
