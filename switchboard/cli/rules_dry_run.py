@@ -21,11 +21,22 @@ EXAMPLES = 3
 KINDS = ("queue", "tier", "answer", "outcome")
 
 
+class _Answer(msgspec.Struct):
+    template: str
+
+
 class _Made(msgspec.Struct):
     """What a dry-run needs of a recorded decision."""
 
     decided_at: datetime
+    policy_version: str
+    outcome: str
+    tier: str
     facts: Facts
+    queue: str | None = None
+    answer: _Answer | None = None
+    hold: str | None = None
+    close: str | None = None
 
 
 @dataclass
@@ -66,7 +77,9 @@ def compare(batch: list[Recorded]) -> Found:
     found = Found(looked_at=len(batch))
     for body, made in batch:
         interaction, recorded = _interactions.decode(body), _decisions.decode(made)
-        before = _outcome(active, interaction, recorded)
+        # What the active policy decided is what it would decide: only what an older one decided is decided again.
+        by_active = recorded.policy_version == active.version
+        before = _shown(recorded) if by_active else _outcome(active, interaction, recorded)
         after = _outcome(draft, interaction, recorded)
         changes = [(kind, before[kind], after[kind]) for kind in KINDS if before[kind] != after[kind]]
         found.changed += bool(changes)
@@ -81,7 +94,10 @@ def compare(batch: list[Recorded]) -> Found:
 
 
 def _outcome(policy: Policy, interaction: Any, recorded: _Made) -> dict[str, str]:
-    decision = decide_safely(policy, interaction, recorded.facts, recorded.decided_at)
+    return _shown(decide_safely(policy, interaction, recorded.facts, recorded.decided_at))
+
+
+def _shown(decision: Any) -> dict[str, str]:
     return {
         "queue": decision.queue or "",
         "tier": decision.tier,
