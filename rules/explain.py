@@ -13,6 +13,12 @@ _OPERATORS = {
     "in": "is one of",
     "regex": "matches",
     "domain": "is of domain",
+    "cidr": "is an address of",
+    "less_than": "is less than",
+    "at_most": "is at most",
+    "more_than": "is more than",
+    "at_least": "is at least",
+    "between": "is between",
     "any": "fits none of",
 }
 
@@ -21,7 +27,8 @@ def describe(decision: Decision) -> list[str]:
     """Lines from the outcome to the rules that did not fire."""
     lines = [_outcome(decision)]
     lines.append(f"priority {decision.tier} because of {decision.tier_why or 'no row of the priority table'}")
-    lines.append(f"due {decision.deadline:%Y-%m-%d %H:%M} UTC, {decision.target_why}")
+    target, _, why = decision.target_why.partition(": ")
+    lines.append(f"due {decision.deadline:%Y-%m-%d %H:%M} UTC" + (f" because {why} ({target})" if why else ""))
     if decision.refused:
         lines.append(f"the rules' answer was withheld: {decision.refused}")
     if decision.tags:
@@ -74,6 +81,8 @@ def _failed(failed: Failed | None) -> str:
         return "its conditions do not hold"
     if failed.operator == "error":
         return f"it broke ({failed.actual})"
+    if failed.operator == "cel":
+        return f"the expression does not hold: {failed.expected}"
     negated = failed.operator.startswith("not ")
     operator = failed.operator.removeprefix("not ")
     if operator == "exists":

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from router.core.answers import compose
 from rules import folding
 from rules.calendar import SEARCH, Calendar, compile_calendar
+from rules.check import check
 from rules.compile import CompiledRules
 from rules.engine import RuleResult, evaluate
 from rules.explain import describe
@@ -132,7 +133,10 @@ def policies(draw: st.DrawFn) -> Policy:
     ]
     # Rules behind an unconditional stop are a mistake that the check refuses.
     rules = [rule.model_copy(update={"stop": False}) if rule.when in (None, All(all=())) else rule for rule in rules]
-    return compile_policy(PolicySource(rules=tuple(rules), queues={"general": Queue()}))
+    source = PolicySource(rules=tuple(rules), queues={"general": Queue()})
+    # So are rules that can never fire.
+    assume(not check(source))
+    return compile_policy(source)
 
 
 class OneByOne(PhraseBook):

@@ -97,7 +97,7 @@ def fires(when: str, contact: Any = None, facts: Facts | None = None, **more: An
         ("new_text: {contains: hello}", True),
         ("not: {channel: email}", False),
         ("any: [{channel: chat}, {channel: email}]", True),
-        ("all: [{channel: chat}, {channel: email}]", False),
+        ("all: [{channel: chat}, {account: support}]", False),
         ("any: [{not: {any: [{channel: chat}]}}]", True),
     ],
 )

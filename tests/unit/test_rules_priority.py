@@ -112,7 +112,7 @@ def test_a_decision_in_words() -> None:
     assert describe(decision) == [
         "waits in queue general; acknowledged with hello (rule ack)",
         "priority P1 because of rule vip",
-        "due 2026-03-04 11:00 UTC, 1h: email, P1",
+        "due 2026-03-04 11:00 UTC because email, P1 (1h)",
         "tags: a, b, x",
         "skills: german",
         "set plan to 'x'",
