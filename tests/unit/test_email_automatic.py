@@ -81,15 +81,13 @@ def test_the_kind_by_the_sender(sender: str, expected: str) -> None:
 AUTO_REPLIES = [
     "Automatic reply: Order", "Out of Office: Order", "Out of office", "Out-of-Office AutoReply: x", "Auto: away", "Autoreply: x", "Abwesenheitsnotiz: Bestellung", "Automatische Antwort: Bestellung",
     "Réponse automatique : Commande", "Absence du bureau", "Respuesta automática: Pedido", "Fuera de la oficina", "Risposta automatica: Ordine", "Fuori sede: x", "Automatisch antwoord: Bestelling",
-    "Afwezigheidsbericht", "Resposta automática: Pedido", "Autosvar: Order", "Automatiskt svar: x", "Fravær: x", "Fraværsbesked", "Automaattinen vastaus: Tilaus", "Odpowiedź automatyczna: x", "Automatická odpověď: x",
+    "Afwezigheidsbericht", "Resposta automática: Pedido", "Autosvar: Order", "Automatiskt svar: x", "Fraværsbesked", "Automaattinen vastaus: Tilaus", "Odpowiedź automatyczna: x", "Automatická odpověď: x",
     "Automatikus válasz: x", "Răspuns automat: x", "Otomatik yanıt: x", "Автоматический ответ: Заказ", "Автоматична відповідь: x", "Αυτόματη απάντηση: x", "自動返信: 注文", "自动回复: 订单", "자동 응답: 주문", "رد تلقائي: x", "תשובה אוטומטית: x", "Trả lời tự động: x", "Balasan otomatis: x",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("subject", AUTO_REPLIES)
 def test_an_out_of_office_by_its_subject(subject: str) -> None:
-    if subject.startswith("Fravær:"):
-        pytest.skip("a word of its own in Danish")
     assert subjects.is_auto_reply(subject)
     found = told(mail("I am away.").replace(b"Subject: Order", f"Subject: {subject}".encode()), assume_verified=True)
     assert found["automatic"]["class"] == "auto_reply"
