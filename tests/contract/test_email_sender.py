@@ -1,11 +1,13 @@
 """The email sender against an SMTP server that fails on command: at most one mail ever passes the dot."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
@@ -254,3 +256,47 @@ class TestLedger:
         monkeypatch.setattr(deliveries, "finish", finish)
         row = await self.settled(site, await self.request(site), D.SENT)
         assert (row.attempt, len(sink.mails)) == (1, 1)
+
+    async def test_a_relay_that_was_away_for_an_hour_gets_the_mail_once(
+        self, site: Edge, sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sink.faults["connect"] = "reset"
+        made = await self.request(site)
+        await self.settled(site, made, D.DEFERRED)
+        del sink.faults["connect"]
+        real = SystemClock.now
+        monkeypatch.setattr(SystemClock, "now", lambda clock: real(clock) + timedelta(hours=1))
+        row = await self.settled(site, made, D.SENT)
+        assert (row.attempt, len(sink.mails)) == (2, 1)
+
+
+@pytest.mark.parametrize(("verb", "kept"), [("MAIL", 0), ("RCPT", 0), ("DATA", 0), ("dot", 0), ("stored", 1)])
+async def test_a_sender_that_is_killed_in_the_middle_leaves_an_unknown_and_nothing_is_sent_again(
+    tmp_path: Path, sink: SmtpSink, verb: str, kept: int
+) -> None:
+    """kill -9 of a process, with the server silent at this step; then the next life."""
+    account = {"address": "help@shop.example", "smtp": {"host": "127.0.0.1", "port": sink.port, "tls": "none"}}
+    accounts: dict[str, Any] = {"email": {"support": account}}
+    (tmp_path / "accounts.json").write_bytes(orjson.dumps(accounts))
+    made = examples()["reply"]
+    assert isinstance(made, Reply)
+    made = made.model_copy(update={"created_at": datetime.now(UTC)})
+    async with edge(tmp_path, {}) as site:
+        out = site.context.store.outbox
+        await site.database.write(lambda c: replies.request(c, out, [made]))
+        await site.database.write(lambda c: deliveries.copy_in(c, [made], made.created_at))
+    sink.faults[verb] = "silent"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.kit.edge_process", str(tmp_path))
+    try:
+        async with asyncio.timeout(40):
+            while verb not in sink.reached:
+                await asyncio.sleep(0.05)
+    finally:
+        process.kill()
+        await process.wait()
+    sink.faults.clear()
+    async with edge(tmp_path, accounts, keep=True) as site:
+        (row,) = await site.database.read(lambda c: deliveries.of_conversation(c, made.conversation_id))
+        assert row.state is D.UNKNOWN
+        await asyncio.sleep(0.7)  # more than one look at what is due
+    assert len(sink.mails) == kept

@@ -17,6 +17,8 @@ class SmtpSink:
     mails: list[tuple[str, list[str], bytes]] = field(default_factory=list)
     port: int = 0
     attempts: int = 0
+    reached: set[str] = field(default_factory=set)
+    """The verbs at which a fault was played."""
     talking_of: "dict[asyncio.Task[None], str]" = field(default_factory=dict)
     """Session → the last recipient that it was told."""
     _server: asyncio.Server | None = None
@@ -49,7 +51,8 @@ class SmtpSink:
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._answer(writer, "connect", "220 sink")
-        sender, recipients = "", []
+        sender = ""
+        recipients: list[str] = []
         while line := await reader.readline():
             verb = line.decode("latin-1").strip().split(" ")[0].upper()
             match verb:
@@ -88,6 +91,8 @@ class SmtpSink:
 
     async def _answer(self, writer: asyncio.StreamWriter, verb: str, usual: str) -> None:
         fault = self.faults.get(verb, usual)
+        if fault != usual:
+            self.reached.add(verb)
         if fault == "reset":
             writer.transport.abort()
             raise _End
