@@ -61,6 +61,7 @@ def test_precedence_flag_over_environment_over_file_of_a_secret_over_file(config
     environment = {
         "SWITCHBOARD_KAFKA__BROKERS": "one:9092,two:9092",
         "SWITCHBOARD_CHANNELS__EMAIL__SUPPORT__SMTP__PASSWORD_FILE": str(secret),
+        "SWITCHBOARD_CHANNELS__EMAIL__SUPPORT__SMTP__USERNAME": "support",
         "SWITCHBOARD_DEFAULT_QUEUE": "support",
         "SWITCHBOARD_LOG__LEVEL": "warning",
         "SWITCHBOARD_TOKEN": "another program's business",
