@@ -1,9 +1,8 @@
 """Threading: which conversation a contact belongs to, decided in the transaction that accepts it.
 
 A reply token of ours or a known Message-ID joins a conversation only if the sender takes part in it; who was in copy
-takes part once verified. Otherwise the id is computed from the
-root of the references and the sender, so that racing edges compute the same one and a stranger gets a conversation
-of their own, linked for agents. A subject proves nothing.
+takes part once verified. Otherwise the id is computed from the root of the references and the sender, so that racing
+edges compute the same one and a stranger gets a conversation of their own, linked for agents. A subject proves nothing.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -175,10 +174,6 @@ def _enter(dialect: str) -> Any:
     return made.on_conflict_do_update(
         index_elements=["id"], set_={"last_seq": more, "last_at": made.excluded.last_at}
     ).returning(conversations.c.id, conversations.c.number, conversations.c.last_seq)
-
-
-def add_participants(conn: Connection, conversation_id: str, addresses: Iterable[str]) -> None:
-    _insert_pairs(conn, participants, "address", [(conversation_id, address) for address in addresses])
 
 
 def index_messages(conn: Connection, conversation_id: str, message_ids: Iterable[str]) -> None:

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-import orjson
-
 from channels.email.parse import unparsed
 from channels.email.settings import EmailSettings
 from channels.email.threading import Tokens
+from channels.email.worker import packed
 from runtime.logs import get_logger
 from runtime.workers import WorkerCrashed, WorkerPool, WorkerRaised, WorkerTimeout
 from schemas import limits
@@ -66,9 +65,8 @@ class MailReader:
             "colleagues": settings.colleagues,
             "queue": settings.queue,
         }
-        head = orjson.dumps(job)
         try:
-            answer = await self.workers.run(len(head).to_bytes(4, "big") + head + raw)
+            answer = await self.workers.run(packed(job, raw))
             return self._with_token(Contact.model_validate_json(answer))
         except (WorkerTimeout, WorkerCrashed, WorkerRaised) as error:
             log.warning("a mail could not be parsed", error=str(error), bytes=len(raw))

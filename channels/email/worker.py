@@ -1,5 +1,6 @@
 """The mail parser in a process of its own, which can be killed when a mail makes it run wild."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +24,7 @@ def report(payload: bytes) -> bytes:
     return orjson.dumps(made(raw, **job))
 
 
-def packed(job: dict[str, object], raw: bytes) -> bytes:
+def packed(job: Mapping[str, object], raw: bytes) -> bytes:
     """What a worker takes."""
     head = orjson.dumps(job)
     return len(head).to_bytes(4, "big") + head + raw

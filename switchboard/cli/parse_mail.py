@@ -23,6 +23,7 @@ from schemas import limits
 from schemas.errors import ConfigError
 from schemas.text import clean_line
 from switchboard.cli.app import configuration, options, quiet_logs
+from switchboard.cli.mail_accounts import email_account
 from switchboard.cli.output import Json, out
 
 TARGET = "channels.email.worker:report"
@@ -68,21 +69,7 @@ def parse(
 def _account(account: str | None, *, configured: bool) -> EmailSettings | None:
     if account is None and not configured:
         return None
-    accounts = configuration().channels.get("email", {})
-    if account is None:
-        if len(accounts) != 1:
-            raise ConfigError([f"there are {len(accounts)} email accounts"], hint=f"--account {'|'.join(accounts)}")
-        return _email(next(iter(accounts.values())))
-    if account not in accounts:
-        raise ConfigError(
-            [f"{account}: there is no such email account"], hint=f"known: {', '.join(accounts) or 'none'}"
-        )
-    return _email(accounts[account])
-
-
-def _email(settings: Any) -> EmailSettings:
-    assert isinstance(settings, EmailSettings)
-    return settings
+    return email_account(configuration(), account)[1]
 
 
 def _known(settings: EmailSettings | None, own: list[str], authserv_ids: list[str]) -> dict[str, Any]:
