@@ -7,9 +7,9 @@ import dns.asyncresolver
 import dns.exception
 import dns.resolver
 
-from channels.email.lanes import links_of
+from channels.email.sending.lanes import links_of
+from channels.email.sending.transfer import trouble
 from channels.email.settings import EmailSettings
-from channels.email.transfer import trouble
 from runtime.clock import SystemClock
 from switchboard.doctor import Finding, signs_in
 from switchboard.settings import Configuration

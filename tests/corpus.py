@@ -17,8 +17,8 @@ from rich.progress import track
 from rich.table import Table
 
 from channels.chat.parse import BadFrame, Message, contact_of, parse_frame
-from channels.email.compose import compose
-from channels.email.parse import parse as parse_mail
+from channels.email.parser.parse import parse as parse_mail
+from channels.email.sending.compose import compose
 from channels.phone_log.parse import GoodRow, parse_rows
 from channels.web_form.page import form as form_page
 from channels.web_form.parse import Mistakes, parse_form

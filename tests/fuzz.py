@@ -16,9 +16,9 @@ NOW = datetime(2026, 3, 4, 10, 0, tzinfo=UTC)
 
 def check(raw: bytes) -> None:
     """Never raises, gives what can be written down, and loses no new text."""
-    from channels.email.mail import Known, Mail
-    from channels.email.parse import contact_of
-    from channels.email.report import report
+    from channels.email.parser.mail import Known, Mail
+    from channels.email.parser.parse import contact_of
+    from channels.email.parser.report import report
     from schemas.interaction import Contact
 
     known = Known(own_addresses=("help@shop.example",), authserv_ids=("mx.shop.example",))
@@ -37,7 +37,7 @@ def main() -> None:
     import atheris
 
     with atheris.instrument_imports(include=["channels.email"]):
-        import channels.email.report  # noqa: F401
+        import channels.email.parser.report  # noqa: F401
 
     found = ROOT / "build" / "fuzz"
     (found / "corpus").mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from typing import Any
 from channels.email.ingress import SmtpIngress
 from channels.email.mailboxes.service import Mailboxes
 from channels.email.reading import MailReader
-from channels.email.sender import EmailSender
+from channels.email.sending.sender import EmailSender
 from channels.email.settings import EmailSettings
 from channels.port import Channel, Context, Parts
 from channels.presence import Presence

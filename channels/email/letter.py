@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from channels.email.fields import ids
-from channels.email.mail import Mail
+from channels.email.parser.fields import ids
+from channels.email.parser.mail import Mail
 from schemas.text import clean_line
 
 ALIAS_FIELDS = (

@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from channels.email.parse import unparsed
+from channels.email.parser.parse import unparsed
+from channels.email.parser.worker import packed
 from channels.email.settings import EmailSettings
 from channels.email.threading import Tokens
-from channels.email.worker import packed
 from runtime.logs import get_logger
 from runtime.workers import WorkerCrashed, WorkerPool, WorkerRaised, WorkerTimeout
 from schemas import limits
 from schemas.interaction import Contact, EmailContent
 
-TARGET = "channels.email.worker:work"
+TARGET = "channels.email.parser.worker:work"
 
 log = get_logger(__name__)
 

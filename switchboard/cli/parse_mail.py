@@ -14,10 +14,10 @@ from rich.markup import escape
 
 from channels.email.letter import Letter
 from channels.email.mailfiles import MailFile, mails
-from channels.email.report import unparsed, unreadable
+from channels.email.parser.report import unparsed, unreadable
+from channels.email.parser.worker import packed
 from channels.email.settings import EmailSettings
 from channels.email.threading import Threads
-from channels.email.worker import packed
 from runtime.workers import WorkerCrashed, WorkerPool, WorkerRaised, WorkerTimeout
 from schemas import limits
 from schemas.errors import ConfigError
@@ -26,7 +26,7 @@ from switchboard.cli.app import configuration, options, quiet_logs
 from switchboard.cli.mail_accounts import email_account
 from switchboard.cli.output import Json, out
 
-TARGET = "channels.email.worker:report"
+TARGET = "channels.email.parser.worker:report"
 AHEAD = 4
 """How many mails are in the workers at once; lines are printed in the order of the files."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from channels.email.parse import parse as parse_mail
+from channels.email.parser.parse import parse as parse_mail
 from rules.load import SECTIONS, load_policy, read_yaml
 from rules.model import PolicySource
 from rules.policy import Policy

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from channels.email.report import blank
+from channels.email.parser.report import blank
 
 pytestmark = pytest.mark.acceptance
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from channels.email import sender, transfer
+from channels.email.sending import sender, transfer
 from schemas.states import DeliveryState
 from tests.chaos.smtp import run
 

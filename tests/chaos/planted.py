@@ -32,7 +32,7 @@ def ack_before_confirm() -> None:
 
 def retry_after_dot() -> None:
     """A link lost after the final dot counts as a mail that was not sent."""
-    import channels.email.sender as room  # it has the function by its name
+    import channels.email.sending.sender as room  # it has the function by its name
     from schemas.states import DeliveryState
 
     honest = room.transfer

@@ -18,8 +18,8 @@ from typing import Any
 
 import orjson
 
-from channels.email import sender, transfer
-from channels.email.sender import EmailSender
+from channels.email.sending import sender, transfer
+from channels.email.sending.sender import EmailSender
 from channels.email.settings import EmailSettings
 from schemas.reply import Reply
 from schemas.states import DeliveryState

@@ -13,9 +13,9 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from bus.topics import NOTIFICATIONS
-from channels.email import sender as sender_
-from channels.email import transfer as transfer_
-from channels.email.links import Links
+from channels.email.sending import sender as sender_
+from channels.email.sending import transfer as transfer_
+from channels.email.sending.links import Links
 from channels.email.settings import SmtpSettings
 from runtime.clock import SystemClock
 from schemas.errors import StoreUnavailable

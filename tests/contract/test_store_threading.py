@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from channels.email.parse import parse
+from channels.email.parser.parse import parse
 from channels.email.threading import Tokens
 from schemas.interaction import Contact, EmailContent, Verdict
 from store import policies

@@ -3,7 +3,7 @@
 import os
 import time
 
-from channels.email.worker import work
+from channels.email.parser.worker import work
 
 
 def hang(payload: bytes) -> bytes:

@@ -7,8 +7,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from channels.email.mail import Known
-from channels.email.report import report
+from channels.email.parser.mail import Known
+from channels.email.parser.report import report
 
 BASE = b"From: Ann <ann@example.org>\r\nTo: help@shop.example\r\nSubject: Order\r\nMessage-ID: <m1@example.org>\r\n\
 Date: Mon, 4 May 2026 10:00:00 +0200\r\n"

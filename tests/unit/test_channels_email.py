@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from channels.email.automatic import LOOP_FIELD
-from channels.email.compose import compose, message_id, subject
-from channels.email.parse import parse, unparsed
-from channels.email.verdict import verdict
-from channels.email.worker import work
+from channels.email.parser.automatic import LOOP_FIELD
+from channels.email.parser.parse import parse, unparsed
+from channels.email.parser.verdict import verdict
+from channels.email.parser.worker import work
+from channels.email.sending.compose import compose, message_id, subject
 from channels.retry import CAP, FIRST, GIVE_UP, next_attempt
 from router.core.triage import decide_safely
 from schemas import limits

@@ -3,7 +3,7 @@
 
 import pytest
 
-from channels.email import subjects
+from channels.email.parser import subjects
 from tests.kit.told import mail, told
 
 DAEMON = "Return-Path: <>\nFrom: Mail Delivery System <MAILER-DAEMON@mx.example.net>\nTo: help@shop.example\nMessage-ID: <b1@mx.example.net>\n"

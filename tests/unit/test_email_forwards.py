@@ -2,7 +2,7 @@
 
 import pytest
 
-from channels.email.parse import parse
+from channels.email.parser.parse import parse
 from tests.kit.contacts import NOW
 
 FORWARD = """From: {sender}

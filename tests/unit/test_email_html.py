@@ -2,8 +2,8 @@
 
 import pytest
 
-from channels.email import html
-from channels.email.safe_html import safe
+from channels.email.parser import html
+from channels.email.parser.safe_html import safe
 from tests.kit.told import mail, told
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from channels.email.fields import header, mailboxes
-from channels.email.html import cut
-from channels.email.mime import split
-from channels.email.newtext import said
-from channels.email.notes import Notes
+from channels.email.parser.fields import header, mailboxes
+from channels.email.parser.html import cut
+from channels.email.parser.mime import split
+from channels.email.parser.newtext import said
+from channels.email.parser.notes import Notes
 
 
 def work(function: Callable[[], object]) -> int:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from channels.email.newtext import said
+from channels.email.parser.newtext import said
 from tests.kit.told import mail, multipart, told
 
 ATTRIBUTIONS = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from channels.email.verdict import authenticated
+from channels.email.parser.verdict import authenticated
 from tests.kit.told import told
 
 GOOD = "dmarc=pass header.from=example.org"

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from channels.email import subjects
-from channels.email.fields import address_of, header, ids
-from channels.email.mime import Part, head
-from channels.email.notes import Notes
+from channels.email.parser import subjects
+from channels.email.parser.fields import address_of, header, ids
+from channels.email.parser.mime import Part, head
+from channels.email.parser.notes import Notes
 
 BounceKind = Literal["hard", "soft", "delayed"]
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")

@@ -2,7 +2,7 @@
 
 import re
 
-from channels.email.charsets import decode
+from channels.email.parser.charsets import decode
 
 _NAME = re.compile(r"\s*([^\s=;\"]{1,100}?)\s*=\s*")
 _PIECE = re.compile(r"([^*]+)(?:\*(\d{1,4}))?(\*)?")

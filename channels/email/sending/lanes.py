@@ -7,11 +7,11 @@ from pathlib import Path
 
 from aiolimiter import AsyncLimiter
 
-from channels.email.links import Links
 from channels.email.oauth import TokenFile, Tokens
-from channels.email.relay_alarm import RelayAlarm
+from channels.email.sending.links import Links
+from channels.email.sending.relay_alarm import RelayAlarm
+from channels.email.sending.transfer import Outcome
 from channels.email.settings import EmailSettings
-from channels.email.transfer import Outcome
 from channels.port import Context
 from runtime.clock import Clock
 from schemas.states import DeliveryState

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from channels.email.charsets import decode
+from channels.email.parser.charsets import decode
 from schemas.text import clean_line
 
 MAX_BYTES = 256 * 1024

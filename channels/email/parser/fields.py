@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_tz
 
-from channels.email.charsets import decode
+from channels.email.parser.charsets import decode
 from schemas import limits
 from schemas.text import clean_line
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from channels.email import subjects
-from channels.email.mime import Part
+from channels.email.parser import subjects
+from channels.email.parser.mime import Part
 
 Kind = Literal[
     "none", "bounce", "delivery_report", "auto_reply", "list", "bulk", "receipt", "feedback_report", "notification",

@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
-from channels.email import html as html_
-from channels.email.automatic import Automatic, classify, is_daemon
-from channels.email.bounces import Bounce, bounce, from_library
-from channels.email.content import Content, content_of
-from channels.email.fields import header, ids, instant
-from channels.email.invitation import Invitation, invitation
-from channels.email.mime import Part, split
-from channels.email.newtext import Forwarded, Said, is_forward, said
-from channels.email.notes import Notes
-from channels.email.people import People, people
-from channels.email.verdict import Auth, authenticated
+from channels.email.parser import html as html_
+from channels.email.parser.automatic import Automatic, classify, is_daemon
+from channels.email.parser.bounces import Bounce, bounce, from_library
+from channels.email.parser.content import Content, content_of
+from channels.email.parser.fields import header, ids, instant
+from channels.email.parser.invitation import Invitation, invitation
+from channels.email.parser.mime import Part, split
+from channels.email.parser.newtext import Forwarded, Said, is_forward, said
+from channels.email.parser.notes import Notes
+from channels.email.parser.people import People, people
+from channels.email.parser.verdict import Auth, authenticated
 from schemas import limits
 from schemas.text import clean_line, clean_text
 

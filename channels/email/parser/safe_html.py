@@ -6,7 +6,7 @@ from functools import cache
 
 import nh3
 
-from channels.email.html import HTML_BYTES
+from channels.email.parser.html import HTML_BYTES
 
 MAX_DEPTH = 1000
 _OPEN = re.compile(r"<[A-Za-z]")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from channels.email import phrases
+from channels.email.parser import phrases
 
 MAX_LINES = 20_000
 _WRAP = 4

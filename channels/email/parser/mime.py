@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from channels.email.notes import Notes
-from channels.email.params import parameters
-from channels.email.transfer_encoding import decoded
+from channels.email.parser.notes import Notes
+from channels.email.parser.params import parameters
+from channels.email.parser.transfer_encoding import decoded
 from schemas import limits
 
 _HEAD_END = re.compile(rb"\r*\n\r*\n|\A\r*\n")

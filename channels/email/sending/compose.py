@@ -8,8 +8,8 @@ from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
 
-from channels.email import bodies
-from channels.email.automatic import LOOP_FIELD
+from channels.email.parser.automatic import LOOP_FIELD
+from channels.email.sending import bodies
 from channels.email.threading import Tokens
 from schemas.reply import Reply
 from schemas.text import clean_line, clean_text

@@ -3,7 +3,7 @@
 import binascii
 import re
 
-from channels.email.notes import Notes
+from channels.email.parser.notes import Notes
 
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
 _SOFT_BREAK = re.compile(rb"=[ \t]+(?=\r?\n)")

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from channels.email import charsets
-from channels.email.fields import address_of, header, is_among, mailboxes
 from channels.email.letter import keys, letter_of, refers_to
-from channels.email.mail import Known, Mail
-from channels.email.newtext import Said
+from channels.email.parser import charsets
+from channels.email.parser.fields import address_of, header, is_among, mailboxes
+from channels.email.parser.mail import Known, Mail
+from channels.email.parser.newtext import Said
 from channels.language import language_of
 from schemas import limits
 from schemas.interaction import Attachment, Contact, EmailBounce, EmailContent, Sender

@@ -4,8 +4,8 @@ import logging
 import re
 from dataclasses import dataclass, field
 
-from channels.email.charsets import decode
-from channels.email.rtf import text_of as rtf_text
+from channels.email.parser.charsets import decode
+from channels.email.parser.rtf import text_of as rtf_text
 
 MAX_FILES = 200
 

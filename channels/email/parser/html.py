@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import lxml.html
 from lxml.etree import _Comment, _Element
 
-from channels.email.phrases import is_attribution
-from channels.email.render import text_of
+from channels.email.parser.phrases import is_attribution
+from channels.email.parser.render import text_of
 
 _NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 HTML_BYTES = 512 * 1024

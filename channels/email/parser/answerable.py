@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from channels.email.automatic import is_daemon, is_no_reply
-from channels.email.mail import Mail
+from channels.email.parser.automatic import is_daemon, is_no_reply
+from channels.email.parser.mail import Mail
 
 MAX_AGE = timedelta(hours=24)
 CHECKS = (

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from channels.email.fields import BRACKETS, address_of, header, mailboxes
-from channels.email.mime import Part
+from channels.email.parser.fields import BRACKETS, address_of, header, mailboxes
+from channels.email.parser.mime import Part
 from schemas.text import clean_line
 
 Mailbox = tuple[str, str]

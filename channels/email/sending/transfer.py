@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import aiosmtplib
 
-from channels.email.links import Links
 from channels.email.oauth import SignInNeeded
+from channels.email.sending.links import Links
 from schemas.errors import TemporaryError
 from schemas.states import DeliveryState
 

@@ -6,12 +6,12 @@ All inline text is the mail's text, in order, also when pictures stand between; 
 import re
 from dataclasses import dataclass, field
 
-from channels.email import charsets, tnef
-from channels.email.fields import BRACKETS, header
-from channels.email.files import File, file_of
-from channels.email.mime import Part, head
-from channels.email.notes import Notes
-from channels.email.transfer_encoding import decoded, uu_files
+from channels.email.parser import charsets, tnef
+from channels.email.parser.fields import BRACKETS, header
+from channels.email.parser.files import File, file_of
+from channels.email.parser.mime import Part, head
+from channels.email.parser.notes import Notes
+from channels.email.parser.transfer_encoding import decoded, uu_files
 from schemas import limits
 from schemas.text import clean_line
 
@@ -209,7 +209,7 @@ def filename(part: Part) -> str:
     value = ""
     disposition = part.first("Content-Disposition")
     if ";" in disposition:
-        from channels.email.params import parameters
+        from channels.email.parser.params import parameters
 
         value = parameters(disposition.partition(";")[2]).get("filename", "")
     value = value or part.params.get("name", "")

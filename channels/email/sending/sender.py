@@ -5,12 +5,12 @@ import random
 from collections.abc import Mapping
 from datetime import datetime
 
-from channels.email.compose import Extras, compose, message_id, tagged, wire_address
-from channels.email.lanes import Lane
-from channels.email.plain import in_words
+from channels.email.sending.compose import Extras, compose, message_id, tagged, wire_address
+from channels.email.sending.lanes import Lane
+from channels.email.sending.plain import in_words
+from channels.email.sending.transfer import Outcome, transfer
 from channels.email.settings import EmailSettings
 from channels.email.threading import Tokens
-from channels.email.transfer import Outcome, transfer
 from channels.port import Context
 from channels.presence import Presence
 from channels.retry import next_attempt

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from channels.email.parse import parse
+from channels.email.parser.parse import parse
 
 
 def work(payload: bytes) -> bytes:
@@ -17,8 +17,8 @@ def work(payload: bytes) -> bytes:
 
 
 def report(payload: bytes) -> bytes:
-    """As `work`; the arguments are those of `channels.email.report.report`, the answer is its line."""
-    from channels.email.report import report as made
+    """As `work`; the arguments are those of `channels.email.parser.report.report`, the answer is its line."""
+    from channels.email.parser.report import report as made
 
     job, raw = _taken(payload)
     return orjson.dumps(made(raw, **job))

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from channels.email import html as html_
-from channels.email import phrases, quotes
+from channels.email.parser import html as html_
+from channels.email.parser import phrases, quotes
 
 _FORWARD_SUBJECT = re.compile(
     r"(?i)^\s*(?:\[[^\]]{0,40}\]\s*)?(?:fwd?|wg|tr|rv|enc|i|vs|vb|vl|doorst|fs|pd|továbbítás|továbbított|i̇lt|ilt|ynt|πρθ|転送|转发|轉寄|전달|pg|пересл|fw)\s*[:：]"

@@ -7,14 +7,14 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from channels.email import charsets
-from channels.email.answerable import answerable
-from channels.email.fields import instant
-from channels.email.files import saved_as
 from channels.email.letter import letter_of
-from channels.email.mail import Known, Mail
-from channels.email.newtext import Forwarded
-from channels.email.safe_html import safe
+from channels.email.parser import charsets
+from channels.email.parser.answerable import answerable
+from channels.email.parser.fields import instant
+from channels.email.parser.files import saved_as
+from channels.email.parser.mail import Known, Mail
+from channels.email.parser.newtext import Forwarded
+from channels.email.parser.safe_html import safe
 from channels.language import scored
 from schemas import limits
 from schemas.text import clean_line, clean_text

@@ -1,0 +1,1 @@
+"""Replies → mails, and the delivery ledger → the relay."""
