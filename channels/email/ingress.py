@@ -7,7 +7,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from channels.email.doors import BARE, LmtpDoor, SmtpDoor, answers, return_path, without_auth
+from channels.email.doors import LmtpDoor, SmtpDoor, answers, has_bare_line_end, return_path, without_auth
 from channels.email.reading import MailReader
 from channels.email.settings import EmailSettings
 from channels.port import Context
@@ -137,7 +137,7 @@ class SmtpIngress:
         """Account → the answer to its recipients. Never raises."""
         raw = envelope.content if isinstance(envelope.content, bytes) else (envelope.content or "").encode()
         accounts = sorted({name for to in envelope.rcpt_tos if (name := self._account(to)) is not None})
-        if BARE.search(raw):
+        if has_bare_line_end(raw):
             for account in accounts:
                 await self._refused(account, "bare line end")
             return dict.fromkeys(accounts, "550 5.6.0 A bare CR or LF is no line end (RFC 5321 section 2.3.8)")
