@@ -47,6 +47,7 @@ class Message(Model):
     text: str
     state: str
     flags: tuple[str, ...] = ()
+    is_note: bool = Field(default=False, description="An agent's mail to the conversation; the customer has no copy.")
     attachments: tuple[str, ...] = ()
     why: tuple[str, ...] = Field(default=(), description="The decision, in words.")
 

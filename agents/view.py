@@ -6,6 +6,7 @@ from sqlalchemy.engine import Connection
 from agents.models import Answer, Item, Message
 from schemas.work_item import WorkItem
 from store import decisions, deliveries, ledger, replies
+from store.accepting import NOTE
 from store.tables import conversations
 
 
@@ -28,6 +29,7 @@ def view(conn: Connection, item: WorkItem) -> Item:
                 text=interaction.text,
                 state=standing.state.value,
                 flags=interaction.flags,
+                is_note=NOTE in interaction.flags,
                 attachments=tuple(a.name or a.media_type for a in interaction.attachments),
                 why=tuple(decisions.in_words(*made[interaction.id])) if interaction.id in made else (),
             )

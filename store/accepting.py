@@ -16,13 +16,15 @@ from schemas import ids
 from schemas.digest import contact_digest
 from schemas.interaction import Contact, Interaction, Occasion, RawPayload
 from schemas.states import InteractionState
-from store import conversations, customers, ledger, policies
+from store import agents, conversations, customers, ledger, policies
 from store.conversations import Asked, Place
 from store.outbox import Outbox
 from store.sql import Written, dialect_insert, rows_of
 from store.tables import acceptances, interactions, payloads
 
 ACTOR = "intake"
+NOTE = "internal_note"
+"""The flag of a mail that one of our agents wrote to a conversation: kept and shown, never decided on or answered."""
 _SETTLED = [InteractionState.ANSWERED.value, InteractionState.CLOSED.value]
 
 
@@ -58,6 +60,8 @@ class Candidate:
     key: str = ""
     id: str = ""
     collided: bool = False
+    note_by: str = ""
+    """The agent who wrote it to a conversation, as an internal note."""
     result: Acceptance | None = None
 
     def __post_init__(self) -> None:
@@ -68,8 +72,8 @@ class Candidate:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        flags = self.arrival.contact.flags
-        return (*flags, "id_collision") if self.collided else flags
+        more = (("id_collision",) if self.collided else ()) + ((NOTE,) if self.note_by else ())
+        return (*self.arrival.contact.flags, *more)
 
 
 def accept_all(
@@ -123,10 +127,16 @@ def _accept(
         return
     contacts = [candidate.arrival.contact for candidate in new]
     owners = customers.ensure(conn, contacts, now)
-    asked = [Asked(c.arrival.contact, c.id if c.collided else None) for c in new]
+    writers = agents.by_address(conn, _may_be_agents(contacts))
+    asked = [
+        Asked(c.arrival.contact, c.id if c.collided else None, is_note=c.arrival.contact.sender.address in writers)
+        for c in new
+    ]
     threads = conversations.resolve(conn, asked, settled_before)
+    for candidate, thread in zip(new, threads, strict=True):
+        candidate.note_by = writers.get(candidate.arrival.contact.sender.address, "") if thread.is_note else ""
     places = conversations.enter(conn, list(zip(threads, contacts, owners, strict=True)), now)
-    occasions = _occasions(conn, places)
+    occasions = _occasions(conn, places, notes={n for n, candidate in enumerate(new) if candidate.note_by})
     version = policies.active_version(conn)
     made = [
         _interaction(candidate, place, customer_id, occasion, version, now, reference)
@@ -147,6 +157,15 @@ def _accept(
 
 
 _PAYLOAD = payloads.insert()
+
+
+def _may_be_agents(contacts: Sequence[Contact]) -> list[str]:
+    """Whoever is not verified is nobody's colleague; a machine writes no notes."""
+    return [
+        contact.sender.address
+        for contact in contacts
+        if contact.channel == "email" and contact.sender.verdict == "verified" and not contact.automatic
+    ]
 
 
 def _claim(conn: Connection, wave: Sequence[Candidate], now: datetime) -> Collection[str]:
@@ -206,17 +225,19 @@ def _copy(conn: Connection, candidate: Candidate) -> Acceptance | None:
     )
 
 
-def _occasions(conn: Connection, places: Sequence[Place]) -> list[Occasion]:
-    """Whether each is the first of its conversation, follows one that is not settled, or reopens it."""
+def _occasions(conn: Connection, places: Sequence[Place], *, notes: Collection[int]) -> list[Occasion]:
+    """Whether each is the first of its conversation, follows one that is not settled, or reopens it. `notes`: the
+    numbers of those that settle nothing and open nothing."""
     later = sorted({place.conversation_id for place in places if place.seq > 1})
     unsettled = set(conn.scalars(_UNSETTLED, {"wanted": later})) if later else set()
     occasions: list[Occasion] = []
-    for place in places:
+    for number, place in enumerate(places):
         if place.seq == 1:
             occasions.append("first")
         else:
             occasions.append("follow_up" if place.conversation_id in unsettled else "reopened")
-        unsettled.add(place.conversation_id)  # it is now, by this very one
+        if number not in notes:
+            unsettled.add(place.conversation_id)  # it is now, by this very one
     return occasions
 
 
@@ -264,9 +285,11 @@ def _interaction(
 
 
 def _entry(candidate: Candidate, interaction: Interaction) -> ledger.NewEntry:
-    state, reason = InteractionState.RECEIVED, ""
+    state, reason, actor = InteractionState.RECEIVED, "", f"{ACTOR}:{interaction.channel}:{interaction.account}"
     if interaction.archived:
         state, reason = InteractionState.CLOSED, "archived"
+    elif candidate.note_by:
+        state, reason, actor = InteractionState.CLOSED, NOTE, f"agent:{candidate.note_by}"
     elif candidate.arrival.hold:
         state, reason = InteractionState.HELD, candidate.arrival.hold
     return ledger.NewEntry(
@@ -280,7 +303,7 @@ def _entry(candidate: Candidate, interaction: Interaction) -> ledger.NewEntry:
         state=state,
         reason=reason,
         body=Written(interaction.model_dump_json().encode()),
-        actor=f"{ACTOR}:{interaction.channel}:{interaction.account}",
+        actor=actor,
     )
 
 

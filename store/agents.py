@@ -2,11 +2,12 @@
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import Connection
 
 from schemas.errors import NotFound, StateConflict
@@ -25,6 +26,8 @@ class Agent:
     """Names of the queues that this agent serves; () = all."""
     skills: tuple[str, ...]
     enabled: bool
+    address: str | None = None
+    """Where they write mail from, in lower case."""
 
 
 def add(
@@ -34,9 +37,10 @@ def add(
     display_name: str = "",
     queues: Sequence[str] = (),
     skills: Sequence[str] = (),
+    address: str | None = None,
     at: datetime,
 ) -> Agent:
-    """Raises StateConflict if the name is taken."""
+    """Raises StateConflict if the name or the address is taken."""
     if not insert_new(
         conn,
         agents,
@@ -44,22 +48,41 @@ def add(
         display_name=display_name or name,
         queues=list(queues),
         skills=list(skills),
+        address=address.strip().lower() if address else None,
         created_at=at,
     ):
-        raise StateConflict(f"there is an agent {name!r} already")
+        raise StateConflict(f"there is an agent {name!r} already, or one with the address {address}")
     return get(conn, name)
+
+
+def by_address(conn: Connection, addresses: Iterable[str]) -> dict[str, str]:
+    """Address → name, of those of them that enabled agents write from."""
+    wanted = sorted({address.lower() for address in addresses if address})
+    if not wanted:
+        return {}
+    found: dict[str, str] = {row.address: row.name for row in conn.execute(_WRITERS, {"wanted": wanted})}
+    return found
+
+
+_WRITERS = select(agents.c.address, agents.c.name).where(
+    agents.c.address.in_(bindparam("wanted", expanding=True)), agents.c.enabled
+)
 
 
 def get(conn: Connection, name: str) -> Agent:
     row = conn.execute(select(agents).where(agents.c.name == name)).one_or_none()
     if row is None:
         raise NotFound(f"no agent {name!r}", hint=f"switchboard agents add {name}")
-    return Agent(row.name, row.display_name, tuple(row.queues), tuple(row.skills), row.enabled)
+    return _agent(row)
+
+
+def _agent(row: Any) -> Agent:
+    return Agent(row.name, row.display_name, tuple(row.queues), tuple(row.skills), row.enabled, row.address)
 
 
 def listing(conn: Connection) -> list[Agent]:
     rows = conn.execute(select(agents).order_by(agents.c.name))
-    return [Agent(r.name, r.display_name, tuple(r.queues), tuple(r.skills), r.enabled) for r in rows]
+    return list(map(_agent, rows))
 
 
 def disable(conn: Connection, name: str, at: datetime) -> None:
@@ -92,7 +115,7 @@ def by_token(conn: Connection, token: str) -> Agent | None:
         .join(agent_tokens, agent_tokens.c.agent == agents.c.name)
         .where(agent_tokens.c.hash == _hash(token), agent_tokens.c.revoked_at.is_(None), agents.c.enabled)
     ).one_or_none()
-    return None if row is None else Agent(row.name, row.display_name, tuple(row.queues), tuple(row.skills), True)
+    return None if row is None else _agent(row)
 
 
 def _hash(token: str) -> str:

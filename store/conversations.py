@@ -32,6 +32,8 @@ class Thread:
 
     conversation_id: str
     linked_to: str | None = None
+    is_note: bool = False
+    """Its writer takes no part in the conversation, nor does who is in copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Asked:
 
     contact: Contact
     collided: str | None = None
+    is_note: bool = False
+    """An agent of ours has written it: whatever conversation it refers to, it belongs to."""
 
 
 def resolve(conn: Connection, asked: Sequence[Asked], settled_before: datetime | None = None) -> list[Thread]:
@@ -68,15 +72,16 @@ def resolve(conn: Connection, asked: Sequence[Asked], settled_before: datetime |
     over = _over(conn, set(canonical.values()), settled_before)
     threads = []
     for each, of_one, own in zip(asked, known, computed, strict=True):
-        mine = next((canonical[id_] for id_ in of_one if _may_join(each.contact, id_, roles)), None)
+        mine = next((canonical[id_] for id_ in of_one if each.is_note or _may_join(each.contact, id_, roles)), None)
         # A chat stays its session, a form or a call has nothing that comes later.
-        if (mine or canonical[own]) in over and isinstance(each.contact.content, EmailContent):
+        is_over = (mine or canonical[own]) in over and not (each.is_note and mine)
+        if is_over and isinstance(each.contact.content, EmailContent):
             fresh = ids.conversation_id(each.contact.account, each.contact.native_id, _owner(each.contact))
             if fresh not in over:
                 threads.append(Thread(fresh, mine or canonical[own]))
                 continue
         if mine is not None:
-            threads.append(Thread(mine))
+            threads.append(Thread(mine, is_note=each.is_note))
             continue
         linked = canonical[of_one[0]] if of_one else None
         threads.append(Thread(canonical[own], linked if linked != canonical[own] else None))
@@ -158,8 +163,9 @@ def enter(conn: Connection, entering: Sequence[tuple[Thread, Contact, str]], at:
         id_ = thread.conversation_id
         places.append(Place(id_, FIRST_NUMBER + found[id_].number, next_seq[id_]))
         next_seq[id_] += 1
-    _insert_pairs(conn, participants, "address", [(t.conversation_id, c.sender.address) for t, c, _ in entering])
-    mentioned = [(t.conversation_id, address) for t, c, _ in entering for address in _in_copy(c)]
+    theirs = [(t.conversation_id, c) for t, c, _ in entering if not t.is_note]
+    _insert_pairs(conn, participants, "address", [(id_, c.sender.address) for id_, c in theirs])
+    mentioned = [(id_, address) for id_, c in theirs for address in _in_copy(c)]
     _insert_pairs(conn, participants, "address", mentioned, role=MENTIONED)
     # Not the references: whoever names another's Message-ID must not thereby own it.
     mails = [(t.conversation_id, key) for t, c, _ in entering for key in keys(c)]
@@ -176,9 +182,20 @@ def _enter(dialect: str) -> Any:
     ).returning(conversations.c.id, conversations.c.number, conversations.c.last_seq)
 
 
+def mentioned_in(conn: Connection, conversation_id: str) -> set[str]:
+    """Who was only in copy: nothing is sent to them until an agent adds them."""
+    rows = conn.execute(_ROLES, {"wanted": [conversation_id]})
+    return {row.address for row in rows if row.role == MENTIONED}
+
+
 def index_messages(conn: Connection, conversation_id: str, message_ids: Iterable[str]) -> None:
     """Remember that these Message-IDs (without brackets) belong to the conversation."""
-    _insert_pairs(conn, thread_index, "message_id", [(conversation_id, each) for each in message_ids])
+    index_all(conn, [(conversation_id, each) for each in message_ids])
+
+
+def index_all(conn: Connection, pairs: Iterable[tuple[str, str]]) -> None:
+    """As `index_messages`, for (conversation, Message-ID) of many."""
+    _insert_pairs(conn, thread_index, "message_id", pairs)
 
 
 def _insert_pairs(conn: Connection, table: Table, column: str, pairs: Iterable[tuple[str, str]], **more: str) -> None:

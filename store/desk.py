@@ -14,6 +14,7 @@ from schemas.reply import Author, Reply
 from schemas.states import InteractionState, WorkItemState
 from schemas.work_item import WorkItem
 from store import conversations, ledger, replies, work_items
+from store.accepting import NOTE
 from store.outbox import Outbox
 from store.tables import conversations as conversations_table
 
@@ -132,6 +133,16 @@ def _locked(conn: Connection, item_id: str, agent: str, epoch: int, answers_thro
     return item
 
 
+def _addressee(conn: Connection, conversation_id: str, answers_through: int) -> Interaction:
+    """The message that a reply goes back to: the latest that the agent has seen, but no note, nothing by who was only
+    in copy (nothing is sent to them until an agent adds them), and no machine's while a person has written."""
+    seen = [i for _, i in ledger.of_conversation(conn, conversation_id) if i is not None and NOTE not in i.flags]
+    aside = conversations.mentioned_in(conn, conversation_id)
+    latest = [i for i in reversed(seen) if i.seq <= answers_through] or seen[:1]
+    by_people = [i for i in latest if i.sender.address not in aside]
+    return next((i for i in by_people if not i.automatic), (by_people or latest)[0])
+
+
 def _reply(
     conn: Connection,
     out: Outbox,
@@ -149,8 +160,7 @@ def _reply(
         if known.text != text:
             raise KeyReused("this key was used for another reply", hint="make a new key for a new text")
         return known
-    seen = [i for _, i in ledger.of_conversation(conn, item.conversation_id) if i is not None]
-    latest = next((i for i in reversed(seen) if i.seq <= answers_through), seen[0])
+    latest = _addressee(conn, item.conversation_id, answers_through)
     if latest.channel == "phone_log" or not (
         latest.sender.address or replies.session_of(latest) or latest.channel == "web_form"
     ):

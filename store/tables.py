@@ -305,6 +305,8 @@ agents = Table(
     Column("skills", Json, nullable=False),
     Column("enabled", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", Moment, nullable=False),
+    Column("address", Text, comment="Whose verified mail is an internal note."),
+    Index("agents_by_address", "address", unique=True),
 )
 agent_tokens = Table(
     "agent_tokens",

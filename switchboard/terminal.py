@@ -157,7 +157,7 @@ def _show(console: Console, item: WorkItem) -> None:
     for said in sorted(everything, key=lambda said: said.at):
         if isinstance(said, Message):
             body.append(f"{said.sender_name or said.sender or 'customer'} ", "bold cyan")
-            body.append(f"{said.at.astimezone():%H:%M} {said.verdict}\n", "dim")
+            body.append(f"{said.at.astimezone():%H:%M} {'internal note' if said.is_note else said.verdict}\n", "dim")
         else:
             body.append(f"{said.author} ", "bold green")
             body.append(f"{said.at.astimezone():%H:%M} {said.delivery}\n", "dim")

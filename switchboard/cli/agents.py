@@ -26,10 +26,22 @@ def list_(json: Json = False) -> None:
             return await base.database.read(agents_.listing)
 
     rows = [
-        {"agent": a.name, "name": a.display_name, "queues": a.queues or ("all",), "enabled": a.enabled}
+        {
+            "agent": a.name,
+            "name": a.display_name,
+            "queues": a.queues or ("all",),
+            "address": a.address or "",
+            "enabled": a.enabled,
+        }
         for a in asyncio.run(work())
     ]
-    show(rows, title="Agents", columns=["agent", "name", "queues", "enabled"], json=json, empty="No agents yet.")
+    show(
+        rows,
+        title="Agents",
+        columns=["agent", "name", "queues", "address", "enabled"],
+        json=json,
+        empty="No agents yet.",
+    )
 
 
 @group.command()
@@ -38,6 +50,9 @@ def add(
     display_name: Annotated[str, typer.Option("--name", help="What customers and colleagues see.")] = "",
     queue: Annotated[list[str] | None, typer.Option("--queue", help="A queue to serve; none = all.")] = None,
     skill: Annotated[list[str] | None, typer.Option("--skill")] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", help="Where they write mail from: to a conversation, it is a note.")
+    ] = None,
 ) -> None:
     """Add an agent. `agents token` then gives them a way in."""
     quiet_logs()
@@ -47,12 +62,21 @@ def add(
             [f"there is no queue {q!r}" for q in unknown], hint=f"one of {', '.join(found.policy.queues)}"
         )
 
+    if address is not None and "@" not in address.strip("@"):
+        raise ConfigError([f"--address {address}: is no mail address"], hint="--address ann@shop.example")
+
     async def work() -> None:
         async with opened(found) as base:
             now = base.clock.now()
             await base.database.write(
                 lambda conn: agents_.add(
-                    conn, name, display_name=display_name, queues=queue or (), skills=skill or (), at=now
+                    conn,
+                    name,
+                    display_name=display_name,
+                    queues=queue or (),
+                    skills=skill or (),
+                    address=address,
+                    at=now,
                 )
             )
 

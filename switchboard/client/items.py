@@ -21,7 +21,7 @@ class Desk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What the customer wrote. `verdict`: verified, failed or unknown."""
+    """What the customer wrote, or a colleague as a note. `verdict`: verified, failed or unknown."""
 
     seq: int
     text: str
@@ -31,6 +31,7 @@ class Message:
     verdict: str
     at: datetime
     why: tuple[str, ...] = ()
+    is_note: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.engine import Connection
 
 from channels.email.parser.parse import parse
 from channels.email.threading import Tokens
 from schemas.interaction import Contact, EmailContent, Verdict
-from store import policies
+from store import agents, desk, ledger, policies
 from store.blobs import Blobs
 from store.database import Database
 from store.intake import Acceptance, Intake
 from store.outbox import Outbox
-from store.tables import conversations, interactions
+from store.tables import conversations, interactions, outbox, participants
 from tests.kit.contacts import NOW, arrival
 
 LATER = NOW + timedelta(days=30)
@@ -123,3 +124,52 @@ def test_the_parser_says_by_what_a_mail_is_known() -> None:
     assert isinstance(content, EmailContent)
     assert content.keys == ("a@x",)
     assert content.refers_to == ("q@x", "r@x")
+
+
+AGENT = "kim@shop.example"
+
+
+async def test_an_agents_mail_to_a_conversation_is_an_internal_note(intake: Intake, database: Database) -> None:
+    await database.write(lambda conn: agents.add(conn, "kim", address="Kim@Shop.example", at=NOW))
+    question = await accept(intake, mail("q@x"))
+    answer = ("In-Reply-To: <q@x>", "Cc: boss@shop.example")
+    note = await accept(intake, mail("n@x", *answer, sender=AGENT, verdict="verified"))
+    forged = await accept(intake, mail("f@x", *answer, sender=AGENT, verdict="unknown"))
+    of_their_own = await accept(intake, mail("o@x", sender=AGENT, verdict="verified"))
+    assert note.conversation_id == question.conversation_id
+    assert len({question.conversation_id, forged.conversation_id, of_their_own.conversation_id}) == 3
+
+    def states(conn: Connection) -> dict[str, tuple[str, str]]:
+        return {
+            i: (r.state.value, r.reason) for i, r in ledger.standings(conn, [a.interaction_id for a in every]).items()
+        }
+
+    every = (question, note, forged, of_their_own)
+    found = await database.read(states)
+    assert [found[a.interaction_id] for a in every] == [
+        ("received", ""), ("closed", "internal_note"), ("received", ""), ("received", ""),
+    ]  # fmt: skip
+    people = await database.read(
+        lambda c: {r.address: r.role for r in c.execute(select(participants).where(
+            participants.c.conversation_id == question.conversation_id))}
+    )  # fmt: skip
+    assert people == {ANN: "participant"}, "neither the agent nor who is in copy of a note takes part"
+    waiting = await database.read(lambda c: c.scalars(select(outbox.c.event_id)).all())
+    assert note.interaction_id not in waiting
+    more = await accept(intake, mail("m@x", "In-Reply-To: <n@x>"))
+    assert more.conversation_id == question.conversation_id, "what quotes a note still belongs there"
+
+
+async def test_an_answer_goes_to_who_takes_part_not_to_who_wrote_last(intake: Intake, database: Database) -> None:
+    await database.write(lambda conn: agents.add(conn, "kim", address=AGENT, at=NOW))
+    question = await accept(intake, mail("q@x", f"Cc: {BOB}"))
+    await accept(intake, mail("b@x", "In-Reply-To: <q@x>", sender=BOB, verdict="verified"))
+    await accept(intake, mail("n@x", "In-Reply-To: <q@x>", sender=AGENT, verdict="verified"))
+    away = mail("v@x", "In-Reply-To: <q@x>", "Auto-Submitted: auto-replied")
+    assert away.automatic
+    await accept(intake, away)
+    found = await database.read(lambda conn: desk._addressee(conn, question.conversation_id, 4))
+    assert (found.sender.address, found.seq) == (ANN, 1)
+    alone = await accept(intake, mail("s@x", "Auto-Submitted: auto-replied"))
+    found = await database.read(lambda conn: desk._addressee(conn, alone.conversation_id, 1))
+    assert found.id == alone.interaction_id

@@ -249,7 +249,7 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
 
   const written = open && open.item.channel !== "phone_log";
   const lines = open ? [
-    ...open.messages.map((m) => ({ id: m.id, at: m.at, who: m.sender_name || m.sender || "customer", text: m.text, note: m.verdict })),
+    ...open.messages.map((m) => ({ id: m.id, at: m.at, who: m.sender_name || m.sender || "customer", text: m.text, note: m.is_note ? "internal note, the customer has no copy" : m.verdict })),
     ...open.answers.map((a) => ({ id: a.id, at: a.at, who: a.author, text: a.text, mine: true, note: a.delivery })),
   ].sort((a, b) => a.at.localeCompare(b.at)) : [];
   const others = mine.filter((item) => !open || item.id !== open.item.id);
@@ -269,7 +269,7 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
           ${lines.map((l) => html`<li key=${l.id} class=${l.mine ? "mine" : ""}><span class="soft">${l.who} · ${l.note}</span>
             <div class="bubble" dir="auto">${l.text}</div></li>`)}</ol></div>
         <details><summary>Why is this here?</summary><ul>
-          ${[open.item.reason, ...(open.messages.length ? open.messages[open.messages.length - 1].why : [])].filter(Boolean).map((w) => html`<li>${w}</li>`)}</ul></details>
+          ${[open.item.reason, ...(open.messages.findLast((m) => !m.is_note) || { why: [] }).why].filter(Boolean).map((w) => html`<li>${w}</li>`)}</ul></details>
         ${written ? html`<label for="reply-text">Your answer</label>
           <textarea id="reply-text" rows="4" ref=${reply} value=${text} onInput=${(e) => setText(e.target.value)}
             onKeyDown=${(e) => e.key === "Enter" && (e.ctrlKey || e.metaKey) && text.trim() && finish(text.trim())}></textarea>
