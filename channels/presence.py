@@ -33,6 +33,12 @@ class Presence(Looping):
         self._clock = clock
         self._ttl = timedelta(seconds=ttl_s)
         self.owner = _new_name()
+        self._sure_until = 0.0
+
+    def sure(self) -> bool:
+        """False when nobody can have heard of us for so long that others may take us for gone: begin nothing that
+        cannot be taken back."""
+        return self._clock.monotonic() < self._sure_until
 
     async def start(self) -> None:
         """Raises StoreUnavailable."""
@@ -54,7 +60,10 @@ class Presence(Looping):
         while True:
             await asyncio.sleep(self._ttl.total_seconds() / 3)
             try:
-                if not await self._store.database.write(self._stay):
+                since = self._clock.monotonic()
+                if await self._store.database.write(self._stay):
+                    self._sure_until = since + self._ttl.total_seconds()
+                else:
                     log.warning("taken for gone, because nothing was heard of us: open attempts are not ours any more")
                     self.owner = _new_name()
                     await self._arrive()
@@ -70,7 +79,9 @@ class Presence(Looping):
             now = self._clock.now()
             deliveries.arrive(conn, self.owner, now, now + self._ttl)
 
+        since = self._clock.monotonic()
         await self._store.database.write(work)
+        self._sure_until = since + self._ttl.total_seconds()
 
     async def _look_after(self, *, alone: bool) -> None:
         def work(conn: Connection) -> int:

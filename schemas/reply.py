@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from schemas.base import Instant, Model
-from schemas.interaction import Channel, Sender
+from schemas.interaction import Attachment, Channel, Sender
 from schemas.text import Line, Text
 
 
@@ -37,6 +37,10 @@ class Reply(Model):
     subject: Line = ""
     text: Text
     html: str | None = None
+    cc: tuple[Line, ...] = ()
+    """Further addresses that get the same mail. Each has a delivery of its own."""
+    files: tuple[Attachment, ...] = ()
+    """What goes with it, each with its `dataref`; with a `content_id` it is an image that stands in the text."""
     automatic: bool
     """Made by machine: RFC 3834 headers, null return path."""
     acknowledgement: bool = False

@@ -1,31 +1,23 @@
 """The delivery ledger: what became of each reply, for each recipient.
 
-pending → attempting → sent | deferred | failed | unknown. `attempting` is written before the first byte goes out,
-so that after a crash an attempt without a known end becomes `unknown` and is never made again by machine.
+pending → attempting → sent | deferred | failed | unknown. `store/attempts.py` has the moves.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import and_, exists, func, select, update
+from sqlalchemy import and_, exists, func, select
 from sqlalchemy.engine import Connection
 
-from schemas import ids
-from schemas.delivery import Delivery
 from schemas.errors import NotFound, StateConflict
 from schemas.reply import Reply
-from schemas.states import DELIVERY_MOVES, DeliveryState
-from store import conversations
+from schemas.states import DeliveryState
 from store import leases as leases_
-from store import replies as replies_
+from store.attempts import SENDER, WAITING, Begin, End, begin_all, finish_all
 from store.outbox import Outbox, done
 from store.sql import insert_new, news
 from store.tables import deliveries, leases, replies
-
-_SENDER = "sender:"
-"""Of leases: a sender that is there."""
-_WAITING = (DeliveryState.PENDING.value, DeliveryState.DEFERRED.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +46,34 @@ class Row:
 
 
 def copy_in(conn: Connection, batch: Sequence[Reply], now: datetime) -> int:
-    """Enter replies from the topic. Their outbox rows are done then. Returns how many were new."""
+    """Enter replies from the topic, each for every recipient. Their outbox rows are done then. Returns how many rows
+    were new."""
     new = 0
     for reply in batch:
-        new += insert_new(
-            conn,
-            deliveries,
-            reply_id=reply.id,
-            recipient=reply.recipient.address,
-            conversation_id=reply.conversation_id,
-            channel=reply.channel,
-            account=reply.account,
-            session_id=reply.session_id,
-            state=DeliveryState.PENDING.value,
-            due_at=max(now, reply.not_before or now),
-            created_at=reply.created_at,
-            changed_at=now,
-        )
+        for recipient in recipients(reply):
+            new += insert_new(
+                conn,
+                deliveries,
+                reply_id=reply.id,
+                recipient=recipient,
+                conversation_id=reply.conversation_id,
+                channel=reply.channel,
+                account=reply.account,
+                session_id=reply.session_id,
+                state=DeliveryState.PENDING.value,
+                due_at=max(now, reply.not_before or now),
+                created_at=reply.created_at,
+                changed_at=now,
+            )
     done(conn, [reply.id for reply in batch])
     if new:
         news(conn)
     return new
+
+
+def recipients(reply: Reply) -> list[str]:
+    """Who gets it, each once: the customer, and whom the agent has added."""
+    return list(dict.fromkeys((reply.recipient.address, *reply.cc)))
 
 
 def due(
@@ -94,13 +93,13 @@ def due(
         .join(replies, replies.c.id == deliveries.c.reply_id)
         .where(
             deliveries.c.channel == channel,
-            deliveries.c.state.in_(_WAITING),
+            deliveries.c.state.in_(WAITING),
             deliveries.c.due_at <= now,
             ~exists().where(
                 and_(
                     earlier.c.conversation_id == deliveries.c.conversation_id,
                     earlier.c.recipient == deliveries.c.recipient,
-                    earlier.c.state.in_((*_WAITING, DeliveryState.ATTEMPTING.value)),
+                    earlier.c.state.in_((*WAITING, DeliveryState.ATTEMPTING.value)),
                     earlier.c.created_at < deliveries.c.created_at,
                 )
             ),
@@ -137,32 +136,8 @@ def for_sessions(conn: Connection, channel: str, session_ids: Collection[str]) -
 
 
 def begin(conn: Connection, reply_id: str, recipient: str, *, owner: str, provider_id: str, now: datetime) -> bool:
-    """Take a due reply for one attempt. False if somebody else has it, or if `owner` was declared gone meanwhile. The
-    id under which the customer's program will know the message is indexed first, so that even the fastest answer
-    finds its conversation."""
-    if not leases_.holds(conn, _SENDER + owner, owner):
-        return False
-    row = conn.execute(
-        update(deliveries)
-        .where(
-            deliveries.c.reply_id == reply_id,
-            deliveries.c.recipient == recipient,
-            deliveries.c.state.in_(_WAITING),
-        )
-        .values(
-            state=DeliveryState.ATTEMPTING.value,
-            owner=owner,
-            attempt=deliveries.c.attempt + 1,
-            change=deliveries.c.change + 1,
-            provider_id=provider_id,
-            changed_at=now,
-        )
-        .returning(deliveries.c.conversation_id)
-    ).one_or_none()
-    if row is None:
-        return False
-    conversations.index_messages(conn, row.conversation_id, [provider_id])
-    return True
+    """As `begin_all`, for one."""
+    return begin_all(conn, [Begin(reply_id, recipient, owner, provider_id)], now) == [True]
 
 
 def finish(
@@ -179,65 +154,24 @@ def finish(
     provider_id: str | None = None,
     due_at: datetime | None = None,
 ) -> bool:
-    """Write how an attempt ended and tell the topic. False if the row is not in one of `frm` (or of `owner`)."""
-    for state in frm:
-        if to not in DELIVERY_MOVES[state]:
-            raise ValueError(f"no delivery moves from {state} to {to}")
-    change = (
-        update(deliveries)
-        .where(
-            deliveries.c.reply_id == reply_id,
-            deliveries.c.recipient == recipient,
-            deliveries.c.state.in_([s.value for s in frm]),
-        )
-        .values(state=to.value, change=deliveries.c.change + 1, detail=detail, changed_at=now, due_at=due_at or now)
-        .returning(*deliveries.c)
-    )
-    if owner is not None:
-        change = change.where(deliveries.c.owner == owner)
-    if provider_id is not None:
-        change = change.values(provider_id=provider_id)
-    row = conn.execute(change).one_or_none()
-    if row is None:
-        return False
-    reply = replies_.get(conn, reply_id)
-    out.put(
-        conn,
-        Delivery(
-            id=ids.delivery_id(reply_id, row.change),
-            reply_id=reply_id,
-            conversation_id=row.conversation_id,
-            channel=row.channel,
-            account=row.account,
-            recipient=recipient,
-            state=to,
-            attempt=row.attempt,
-            change=row.change,
-            at=now,
-            detail=detail,
-            provider_id=row.provider_id,
-            acknowledgement=reply.acknowledgement if reply else False,
-            answers=reply.answers if reply else (),
-            traceparent=reply.traceparent if reply else None,
-        ),
-        new=True,
-    )
-    return True
+    """As `finish_all`, for one."""
+    end = End(reply_id, recipient, to, frm, owner=owner, detail=detail, provider_id=provider_id, due_at=due_at)
+    return finish_all(conn, out, [end], now) == [True]
 
 
 def arrive(conn: Connection, owner: str, now: datetime, until: datetime) -> None:
     """A sender says, under a name that nobody has had, that it is there until `until`."""
-    leases_.acquire(conn, [_SENDER + owner], owner, now, until)
+    leases_.acquire(conn, [SENDER + owner], owner, now, until)
 
 
 def stay(conn: Connection, owner: str, until: datetime) -> bool:
     """It still is. False if it was declared gone meanwhile: its attempts are no longer its own, it needs a new name."""
-    return leases_.renew(conn, _SENDER + owner, owner, until)
+    return leases_.renew(conn, SENDER + owner, owner, until)
 
 
 def leave(conn: Connection, owner: str, now: datetime) -> None:
     """It goes: what it leaves open, if anything, is abandoned."""
-    leases_.release(conn, owner, now, _SENDER)
+    leases_.release(conn, owner, now, SENDER)
 
 
 def orphaned(conn: Connection, out: Outbox, owner: str, now: datetime, *, alone: bool = False) -> int:
@@ -245,8 +179,8 @@ def orphaned(conn: Connection, out: Outbox, owner: str, now: datetime, *, alone:
 
     Gone is who has not said for too long that it is there; with `alone`, everybody but `owner`.
     """
-    leases_.end(conn, _SENDER, datetime.max.replace(tzinfo=UTC) if alone else now, besides=owner)
-    there = select(leases.c.owner).where(leases.c.name.startswith(_SENDER))
+    leases_.end(conn, SENDER, datetime.max.replace(tzinfo=UTC) if alone else now, besides=owner)
+    there = select(leases.c.owner).where(leases.c.name.startswith(SENDER))
     rows = conn.execute(
         select(deliveries.c.reply_id, deliveries.c.recipient)
         .where(
@@ -256,32 +190,29 @@ def orphaned(conn: Connection, out: Outbox, owner: str, now: datetime, *, alone:
         )
         .with_for_update(skip_locked=True)
     ).all()
-    for reply_id, recipient in rows:
-        finish(
-            conn,
-            out,
-            reply_id,
-            recipient,
-            DeliveryState.UNKNOWN,
-            frm=[DeliveryState.ATTEMPTING],
-            now=now,
-            detail="the sender stopped in the middle of sending",
-        )
+    words, attempting = "the sender stopped in the middle of sending", [DeliveryState.ATTEMPTING]
+    ends = [End(row.reply_id, row.recipient, DeliveryState.UNKNOWN, attempting, detail=words) for row in rows]
+    if ends:
+        finish_all(conn, out, ends, now)
     return len(rows)
 
 
 def withdraw(conn: Connection, out: Outbox, reply: Reply, by: str, now: datetime) -> None:
-    """Take a reply back before it is sent; what it answers waits for a person again. A repeat changes nothing.
+    """Take a reply back before it is sent to anybody; what it answers waits for a person again. A repeat changes
+    nothing.
 
     Raises StateConflict when it is on its way, or gone.
     """
     copy_in(conn, [reply], now)  # it may not have come by the topic yet
+    query = select(deliveries.c.state).where(deliveries.c.reply_id == reply.id).with_for_update()
+    states = set(conn.scalars(query))
+    if states == {DeliveryState.WITHDRAWN.value}:
+        return
+    if gone := states - {DeliveryState.PENDING.value}:
+        raise StateConflict(f"the reply is {min(gone)} already", hint="write another one")
     pending, words = [DeliveryState.PENDING], f"withdrawn by {by}"
-    to = DeliveryState.WITHDRAWN
-    if not finish(conn, out, reply.id, reply.recipient.address, to, frm=pending, now=now, detail=words):
-        state = conn.scalar(select(deliveries.c.state).where(deliveries.c.reply_id == reply.id))
-        if state != to.value:
-            raise StateConflict(f"the reply is {state} already", hint="write another one")
+    ends = [End(reply.id, each, DeliveryState.WITHDRAWN, pending, detail=words) for each in recipients(reply)]
+    finish_all(conn, out, ends, now)
 
 
 def resolve(conn: Connection, out: Outbox, reply_id: str, *, sent: bool, now: datetime) -> None:
@@ -290,21 +221,9 @@ def resolve(conn: Connection, out: Outbox, reply_id: str, *, sent: bool, now: da
     if not rows:
         raise NotFound(f"no delivery of reply {reply_id}")
     to = DeliveryState.SENT if sent else DeliveryState.PENDING
-    resolved = [
-        finish(
-            conn,
-            out,
-            reply_id,
-            row.recipient,
-            to,
-            frm=[DeliveryState.UNKNOWN],
-            now=now,
-            detail=f"resolved by a person: {'it was sent' if sent else 'send it again'}",
-        )
-        for row in rows
-        if row.state == DeliveryState.UNKNOWN.value
-    ]
-    if not any(resolved):
+    words = f"resolved by a person: {'it was sent' if sent else 'send it again'}"
+    ends = [End(reply_id, row.recipient, to, [DeliveryState.UNKNOWN], detail=words) for row in rows]
+    if not any(finish_all(conn, out, ends, now)):
         raise StateConflict(f"the delivery of {reply_id} is {rows[0].state}, not unknown")
 
 

@@ -32,7 +32,7 @@ async def _relay(name: str, settings: EmailSettings, configuration: Configuratio
         return Finding(service, False, "there is none: nothing is sent", f"set channels.email.{name}.smtp")
     links = links_of(name, settings, SystemClock(), configuration.path.parent, configuration.data_dir)
     try:
-        links.give_back(await links.take())
+        links.give_back((await links.take())[0])
     except Exception as error:
         outcome = trouble("connecting", error)
         hint = "are username and password right?" if outcome.detail.startswith("AUTH") else "check host, port and tls"

@@ -91,7 +91,7 @@ def _lines(data: bytes) -> None:
         made = base.model_copy(
             update={"text": clean_text(words), "subject": "", "automatic": False, "thread": Thread(subject=subject)}
         )
-        mail = compose(made, address="a@shop.example", name=subject[:60], now=NOW).as_bytes()
+        mail = compose(made, address="a@shop.example", name=subject[:60], now=NOW)
         head = mail.partition(b"\r\n\r\n")[0].lower()
         assert head.count(b"\nto:") == 1, head
         assert b"\nbcc:" not in head, head

@@ -73,7 +73,7 @@ def test_send(
         created_at=datetime.now(UTC),
     )
     extras = Extras(signature=settings.signature, html=settings.html, language=settings.language)
-    raw = compose(made, address=settings.address, name=settings.name, now=made.created_at, extras=extras).as_bytes()
+    raw = compose(made, address=settings.address, name=settings.name, now=made.created_at, extras=extras)
 
     async def work() -> tuple[DeliveryState, str]:
         links = links_of(name, settings, SystemClock(), found.path.parent, found.data_dir)

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from bus.topics import NOTIFICATIONS
+from channels.email.sending import links as links_
 from channels.email.sending import sender as sender_
 from channels.email.sending import transfer as transfer_
 from channels.email.sending.links import Links
@@ -21,7 +22,7 @@ from runtime.clock import SystemClock
 from schemas.errors import StoreUnavailable
 from schemas.reply import Reply
 from schemas.states import DeliveryState
-from store import deliveries, replies
+from store import attempts, deliveries, replies
 from store.tables import outbox
 from tests.kit.edge import Edge, edge
 from tests.kit.events import examples
@@ -123,7 +124,30 @@ async def test_nobody_listens(sink: SmtpSink) -> None:
     assert (await transfer_.transfer(links(1), "a@x.org", "b@x.org", b"x")).state is D.DEFERRED
 
 
-async def test_a_link_is_used_again_and_one_that_died_is_not(sink: SmtpSink) -> None:
+class Once(dict[str, str]):
+    """Faults that are played once."""
+
+    def get(self, verb: str, usual: Any = None) -> Any:
+        return self.pop(verb, usual)
+
+
+@pytest.mark.parametrize("fault", ["reset", "421 4.4.2 idle for too long"])
+async def test_a_link_that_the_server_has_closed_since_the_last_mail_costs_nothing(sink: SmtpSink, fault: str) -> None:
+    relay = links(sink.port)
+    assert (await transfer_.transfer(relay, "a@x.org", "b@x.org", b"x")).state is D.SENT
+    sink.faults = Once({"MAIL": fault})
+    assert (await transfer_.transfer(relay, "a@x.org", "b@x.org", b"x")).state is D.SENT
+    assert (relay.opened, len(sink.mails)) == (2, 2)
+    relay.prune(all_=True)
+
+
+async def test_a_sender_that_may_have_been_taken_for_gone_says_no_data(sink: SmtpSink) -> None:
+    outcome = await transfer_.transfer(links(sink.port), "a@x.org", "b@x.org", b"x", lambda: False)
+    assert (outcome.state, sink.mails) == (D.DEFERRED, [])
+
+
+async def test_a_link_is_used_again_and_one_that_died_is_not(sink: SmtpSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links_, "WARM_S", 0.0)
     relay = links(sink.port)
     for _ in range(3):
         assert (await transfer_.transfer(relay, "a@x.org", "b@x.org", b"x")).state is D.SENT
@@ -245,15 +269,15 @@ class TestLedger:
     async def test_the_database_is_away_between_the_dot_and_the_write(
         self, site: Edge, sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        real, away = deliveries.finish, [True]
+        real, away = attempts.finish_all, [True]
 
-        def finish(*args: Any, **more: Any) -> bool:
+        def finish(*args: Any) -> list[bool]:
             if away:
                 away.pop()
                 raise StoreUnavailable("away, as told")
-            return real(*args, **more)
+            return real(*args)
 
-        monkeypatch.setattr(deliveries, "finish", finish)
+        monkeypatch.setattr(attempts, "finish_all", finish)
         row = await self.settled(site, await self.request(site), D.SENT)
         assert (row.attempt, len(sink.mails)) == (1, 1)
 

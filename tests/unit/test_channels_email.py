@@ -235,7 +235,7 @@ def content(found: EmailMessage, kind: str = "plain") -> str:
 
 class TestCompose:
     def read_back(self, made: Reply) -> EmailMessage:
-        raw = compose(made, address="help@shop.example", name="Shop, “the” Ünique", now=NOW).as_bytes()
+        raw = compose(made, address="help@shop.example", name="Shop, “the” Ünique", now=NOW)
         assert max(map(len, raw.split(b"\r\n"))) <= 998
         assert b"\n" not in raw.replace(b"\r\n", b"")
         found = email.message_from_bytes(raw, policy=email.policy.default)
@@ -271,7 +271,7 @@ class TestCompose:
     def test_an_encoded_word_in_a_subject_is_not_decoded_into_a_header(self) -> None:
         words = "=?utf-8?q?Hi=0D=0ABcc=3A_evil=40example.net=0D=0AX-Injected=3A_1?="
         made = reply(automatic=False, subject="", thread=Thread(subject=words))
-        raw = compose(made, address="help@shop.example", name=words, now=NOW).as_bytes()
+        raw = compose(made, address="help@shop.example", name=words, now=NOW)
         assert b"\nBcc:" not in raw
         assert b"\nX-Injected" not in raw
         assert self.read_back(made)["Bcc"] is None

@@ -1,6 +1,7 @@
 """The text and the HTML of a mail: answer, signature, quotation. Jinja2 in its sandbox; values are never templates."""
 
 import textwrap
+from collections.abc import Sequence
 
 from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -27,6 +28,9 @@ _HTML = """<!DOCTYPE html>
 {%- for line in each %}{{ line }}{% if not loop.last %}<br>
 {% endif %}{% endfor %}</p>
 {%- endfor %}{% endif %}
+{%- for cid, name in images %}
+<p><img src="cid:{{ cid }}" alt="{{ name }}"></p>
+{%- endfor %}
 {%- if signature %}
 <p>--&nbsp;<br>
 {%- for line in signature %}{{ line }}{% if not loop.last %}<br>
@@ -55,13 +59,22 @@ def text(answer: str, signature: str = "", quoted: str = "") -> str:
     return _text.render(answer=answer.rstrip(), signature=signature, mark=_SIGNATURE.lstrip("\n"), quoted=lines) + "\n"
 
 
-def html(answer: str, given: str | None = None, signature: str = "", quoted: str = "", language: str = "") -> str:
-    """The HTML part. `given` is markup of the policy's templates; everything else is escaped."""
+def html(
+    answer: str,
+    given: str | None = None,
+    signature: str = "",
+    quoted: str = "",
+    language: str = "",
+    images: Sequence[tuple[str, str]] = (),
+) -> str:
+    """The HTML part. `given` is markup of the policy's templates; everything else is escaped. `images` (content id,
+    name) that `given` does not show stand below the answer."""
     return _html.render(
         html=None if given is None else Markup(given),  # noqa: S704 - made by our templates, which escape
         paragraphs=[each.splitlines() for each in answer.split("\n\n") if each.strip()],
         signature=signature.splitlines(),
         quoted=_short(quoted).splitlines(),
+        images=[each for each in images if f"cid:{each[0]}" not in (given or "")],
         language=language,
     )
 

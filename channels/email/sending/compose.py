@@ -1,16 +1,15 @@
 """A reply → the mail that carries it. Pure: the same reply gives the same Message-ID, always."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
 
 from channels.email.parser.automatic import LOOP_FIELD
-from channels.email.sending import bodies
+from channels.email.sending import bodies, mime
 from channels.email.threading import Tokens
+from schemas.interaction import Attachment
 from schemas.reply import Reply
 from schemas.text import clean_line, clean_text
 
@@ -56,43 +55,77 @@ class Extras:
     """What the customer wrote, to stand below."""
 
 
-def compose(reply: Reply, *, address: str, name: str, now: datetime, extras: Extras | None = None) -> EmailMessage:
-    """The mail from `address` to the reply's recipient, below what it answers (RFC 5322 §3.6.4).
+File = tuple[Attachment, bytes]
+
+
+def compose(
+    reply: Reply,
+    *,
+    address: str,
+    name: str,
+    now: datetime,
+    extras: Extras | None = None,
+    files: Sequence[File] = (),
+) -> bytes:
+    """The mail from `address` to the reply's recipient, below what it answers (RFC 5322 §3.6.4), with the reply's
+    files. Raises ValueError for an address that is none.
 
     Machine-made replies are marked so that no other machine answers them (RFC 3834 §5). All is 7-bit, in short lines,
     but for a recipient whose local part is not ASCII: that mail has UTF-8 header fields (RFC 6532).
     """
     extras = extras or Extras()
-    recipient = reply.recipient.address
-    message = EmailMessage(policy=SMTP if recipient.rpartition("@")[0].isascii() else SMTPUTF8)
+    language = clean_line(reply.language or extras.language)
+    head = mime.header(_fields(reply, address, clean_line(name), now, extras, language))
+    text = clean_text(reply.text)
+    images = [each for each in files if each[0].content_id]
+    unique = hashlib.sha256(reply.id.encode()).hexdigest()[:24]
+    body = mime.text_part("plain", bodies.text(text, extras.signature, extras.quoted))
+    if reply.html is not None or extras.html:
+        shown = [(each.content_id or "", clean_line(each.name)) for each, _ in images]
+        page = bodies.html(text, reply.html, extras.signature, extras.quoted, language, shown)
+        rich = mime.text_part("html", clean_text(page))
+        if images:
+            rich = mime.multipart("related", f"r{unique}", [rich, *map(_part, images)])
+        body = mime.multipart("alternative", f"a{unique}", [body, rich])
+    else:
+        images = []
+    if others := [each for each in files if each not in images]:
+        body = mime.multipart("mixed", f"m{unique}", [body, *(_part(each, attached=True) for each in others)])
+    return head + body
+
+
+def _fields(
+    reply: Reply, address: str, name: str, now: datetime, extras: Extras, language: str
+) -> list[tuple[str, str]]:
     domain = address.rpartition("@")[2]
-    message["From"] = Address(display_name=_plain(name), addr_spec=address)
-    message["To"] = Address(addr_spec=wire_address(recipient))
+    fields = [("From", mime.mailbox(address, name)), ("To", mime.mailbox(wire_address(reply.recipient.address)))]
+    if reply.cc:
+        fields.append(("Cc", ",\r\n ".join(mime.mailbox(wire_address(each)) for each in reply.cc)))
     if extras.reply_token and extras.tokens is not None:
-        message["Reply-To"] = Address(display_name=_plain(name), addr_spec=tagged(address, reply, extras.tokens))
-    message["Subject"] = _plain(subject(reply))
-    message["Date"] = format_datetime(now)
-    message["Message-ID"] = f"<{message_id(reply, domain, extras.tokens)}>"
-    message[LOOP_FIELD] = reply.reference
-    parents = [ref for ref in reply.thread.references if _is_id(ref)]
+        fields.append(("Reply-To", mime.mailbox(tagged(address, reply, extras.tokens), name)))
+    fields += [
+        ("Subject", mime.unstructured("Subject", subject(reply).replace("=?", "= ?"))),
+        ("Date", format_datetime(now)),
+        ("Message-ID", f"<{message_id(reply, domain, extras.tokens)}>"),
+        (LOOP_FIELD, mime.unstructured(LOOP_FIELD, clean_line(reply.reference))),
+    ]
     if _is_id(reply.thread.in_reply_to):
-        message["In-Reply-To"] = f"<{reply.thread.in_reply_to}>"
-    if parents:
+        fields.append(("In-Reply-To", f"<{reply.thread.in_reply_to}>"))
+    if parents := [ref for ref in reply.thread.references if _is_id(ref)]:
         # Too many are trimmed in the middle: clients need the root and the latest.
         kept = parents if len(parents) <= MAX_REFERENCES else [parents[0], *parents[-MAX_REFERENCES + 1 :]]
-        message["References"] = " ".join(f"<{ref}>" for ref in kept)
+        fields.append(("References", mime.ids(kept)))
     if reply.automatic:
-        message["Auto-Submitted"] = "auto-replied"
-        message["X-Auto-Response-Suppress"] = "All"
-    if language := clean_line(reply.language or extras.language):
-        message["Content-Language"] = language
-    text = clean_text(reply.text)
-    message.set_content(bodies.text(text, extras.signature, extras.quoted), cte="quoted-printable")
-    html = reply.html
-    if html is not None or extras.html:
-        page = bodies.html(text, html, extras.signature, extras.quoted, language)
-        message.add_alternative(clean_text(page), subtype="html", cte="quoted-printable")
-    return message
+        fields += [("Auto-Submitted", "auto-replied"), ("X-Auto-Response-Suppress", "All")]
+    if language:
+        fields.append(("Content-Language", mime.unstructured("Content-Language", language)))
+    fields.append(("MIME-Version", "1.0"))
+    return fields
+
+
+def _part(file: File, *, attached: bool = False) -> bytes:
+    about, data = file
+    return mime.file_part(clean_line(about.name), about.media_type, data, None if attached else about.content_id)
 
 
 def wire_address(address: str) -> str:
@@ -113,12 +146,6 @@ def subject(reply: Reply) -> str:
         base = f"Re: {base}"
     base = base[:SUBJECT_CHARS]
     return base if reply.reference in base else f"{base} [{reply.reference}]"
-
-
-def _plain(value: str) -> str:
-    """One line that the `email` package takes as it stands: it would decode encoded words in what is assigned,
-    line ends in them included, and write those out as new header fields."""
-    return clean_line(value).replace("=?", "= ?")
 
 
 def _is_id(value: str) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from aiolimiter import AsyncLimiter
@@ -37,16 +37,19 @@ class Lane:
         self._smtp = settings.smtp
         self._clock = context.clock
         self._alarm = RelayAlarm(context, account)
+        self._taken = asyncio.Semaphore(settings.smtp.connections * 2)
         self._room = asyncio.Semaphore(settings.smtp.connections)
         self._domains: dict[str, tuple[asyncio.Semaphore, AsyncLimiter]] = {}
         self._held_until = 0.0
         self._held = False
+        self.waiting = 0
+        """Mails that wait for their domain."""
         self.links = links_of(account, settings, context.clock, context.config_dir, context.data_dir)
 
     @asynccontextmanager
     async def turn(self, recipient: str) -> AsyncIterator[None]:
-        """Until one of the account's connections is free for a mail to this domain. Who waits for a slow domain holds
-        no connection meanwhile."""
+        """Until it is a mail's turn to be begun: its domain takes one more, and a connection is free, or the next that
+        will be. Who waits for a slow domain holds nothing meanwhile."""
         domain = recipient.rpartition("@")[2].lower()
         if domain not in self._domains:
             if len(self._domains) >= MAX_DOMAINS:  # the oldest; at worst it gets a little more than its share
@@ -54,8 +57,19 @@ class Lane:
             limit = AsyncLimiter(self._smtp.domain_per_minute, 60)
             self._domains[domain] = (asyncio.Semaphore(self._smtp.domain_connections), limit)
         places, limit = self._domains[domain]
-        async with places, limit, self._room:
+        async with AsyncExitStack() as held:
+            self.waiting += 1
+            try:
+                await held.enter_async_context(places)
+                await limit.acquire()
+            finally:
+                self.waiting -= 1
+            await held.enter_async_context(self._taken)
             yield
+
+    def connection(self) -> AbstractAsyncContextManager[None]:
+        """One of the account's connections."""
+        return self._room
 
     def open(self) -> bool:
         """False while the relay is left alone."""

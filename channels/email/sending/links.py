@@ -11,6 +11,8 @@ from runtime.clock import Clock
 
 CONNECT_TIMEOUT_S = 30.0
 NOOP_TIMEOUT_S = 5.0
+WARM_S = 1.0
+"""So long after its last mail a connection is not asked whether it is alive: MAIL will tell."""
 KEEP_S = 30.0
 """Relays hang up on who says nothing; and an idle connection is somebody else's slot."""
 AUTH_TIMEOUT_S = 60.0
@@ -36,19 +38,21 @@ class Links:
         self._idle: list[tuple[aiosmtplib.SMTP, float]] = []
         self.opened = 0
 
-    async def take(self) -> aiosmtplib.SMTP:
-        """One that answers, ready for MAIL. Raises SMTPException, OSError, TimeoutError, OAuthUnavailable,
-        SignInNeeded."""
+    async def take(self) -> tuple[aiosmtplib.SMTP, bool]:
+        """One that answers, ready for MAIL, and whether it is a new one. Raises SMTPException, OSError, TimeoutError,
+        OAuthUnavailable, SignInNeeded."""
         self.prune()
         while self._idle:
-            client, _ = self._idle.pop()
+            client, since = self._idle.pop()
+            if self._clock.monotonic() - since < WARM_S and client.is_connected:
+                return client, False
             try:
                 if (await client.noop(timeout=NOOP_TIMEOUT_S)).code == aiosmtplib.SMTPStatus.completed:
-                    return client
+                    return client, False
             except (aiosmtplib.SMTPException, OSError, TimeoutError):
                 pass
             client.close()
-        return await self._open()
+        return await self.open(), True
 
     def give_back(self, client: aiosmtplib.SMTP) -> None:
         """After a mail that was taken: the next one may follow."""
@@ -65,7 +69,8 @@ class Links:
                 keep.append((client, since))
         self._idle = keep
 
-    async def _open(self) -> aiosmtplib.SMTP:
+    async def open(self) -> aiosmtplib.SMTP:
+        """A new one. Raises as `take`."""
         relay = self._relay
         client = aiosmtplib.SMTP(
             hostname=relay.host,

@@ -3,8 +3,8 @@
 import asyncio
 import random
 from collections.abc import Mapping
-from datetime import datetime
 
+from channels.email.sending.book import Book
 from channels.email.sending.compose import Extras, compose, message_id, tagged, wire_address
 from channels.email.sending.lanes import Lane
 from channels.email.sending.plain import in_words
@@ -30,6 +30,11 @@ BATCH = 100
 IN_HAND = 1000
 """At most so many mails of an account wait in memory for their turn: those of a slow domain must leave room."""
 
+LOW = 50
+"""So little in hand, and more is looked for."""
+SEND = "email.send"
+NOT_YET = "the sender stopped before it was its turn"
+
 _Key = tuple[str, str, str]
 """Account, reply, recipient."""
 
@@ -47,6 +52,9 @@ class EmailSender:
         self._accounts = {name: settings for name, settings in accounts.items() if settings.smtp is not None}
         self._tokens = Tokens(context.secret)
         self._lanes = {name: Lane(context, name, settings) for name, settings in self._accounts.items()}
+        self._book = Book(context.store, context.clock, presence)
+        self._taken: dict[str, set[_Key]] = {}
+        """Account → what is in hand."""
         self._tasks = TaskOwner()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -60,7 +68,7 @@ class EmailSender:
         """Begin nothing new, and let what is under way end: an attempt cut short would be unknown."""
         self._stopping = True
         self._wake.set()
-        while any(name.startswith("email.send ") for name in self._tasks.running):  # noqa: ASYNC110 - bounded outside
+        while any(name.startswith(SEND) for name in self._tasks.running):  # noqa: ASYNC110 - bounded outside
             await asyncio.sleep(0.05)
 
     async def stop(self) -> None:
@@ -77,21 +85,20 @@ class EmailSender:
         return error
 
     async def _run(self) -> None:
-        taken: set[_Key] = set()
         while not self._stopping:
             self._wake.clear()
             try:
                 # One look per account: whoever has no relay, or a slow one, must not keep the others waiting.
-                due = [item for account in self._ready(taken) for item in await self._due(account, taken)]
+                due = [item for account in self._ready() for item in await self._due(account)]
             except TemporaryError as error:
                 log.warning("paused", service=self.name, error=str(error))
                 await asyncio.sleep(1.0)
                 continue
             for item in due:
                 key = (item.reply.account, item.reply.id, item.recipient)
-                taken.add(key)
-                task = self._tasks.spawn(f"email.send {item.reply.id}", self._send(item), forever=False)
-                task.add_done_callback(lambda _, key=key: taken.discard(key))  # type: ignore[misc]
+                self._taken.setdefault(item.reply.account, set()).add(key)
+                task = self._tasks.spawn(f"{SEND} {item.reply.id}", self._send(item), forever=False)
+                task.add_done_callback(lambda _, key=key: self._done(key))  # type: ignore[misc]
             try:
                 async with asyncio.timeout(IDLE_S):
                     await self._wake.wait()
@@ -99,96 +106,99 @@ class EmailSender:
             except TimeoutError:
                 continue
 
-    def _ready(self, taken: set[_Key]) -> list[str]:
-        """Accounts whose relay takes mail and who have room in memory."""
-        held: dict[str, int] = {}
-        for account, _, _ in taken:
-            held[account] = held.get(account, 0) + 1
-        return [name for name, lane in self._lanes.items() if held.get(name, 0) < IN_HAND and lane.open()]
+    def _done(self, key: _Key) -> None:
+        self._taken[key[0]].discard(key)
+        if self._running_low(key[0]):
+            self._wake.set()
 
-    async def _due(self, account: str, taken: set[_Key]) -> list[Due]:
+    def _running_low(self, account: str) -> bool:
+        """Little is left in hand that does not wait for its domain."""
+        return len(self._taken.get(account, ())) - self._lanes[account].waiting < LOW
+
+    def _ready(self) -> list[str]:
+        """Accounts whose relay takes mail, who have little left to do, and room in memory."""
+        return [
+            name
+            for name, lane in self._lanes.items()
+            if len(self._taken.get(name, ())) < IN_HAND and self._running_low(name) and lane.open()
+        ]
+
+    async def _due(self, account: str) -> list[Due]:
         now = self._context.clock.now()
-        besides = frozenset((reply, recipient) for of, reply, recipient in taken if of == account)
+        besides = frozenset((reply, recipient) for _, reply, recipient in self._taken.get(account, ()))
         return await self._context.store.database.look(
             lambda conn: deliveries.due(conn, "email", now, BATCH, account=account, besides=besides)
         )
 
     async def _send(self, item: Due) -> None:
-        lane = self._lanes[item.reply.account]
-        async with lane.turn(item.recipient):
+        lane, settings = self._lanes[item.reply.account], self._accounts[item.reply.account]
+        try:
+            async with lane.turn(item.recipient):
+                if self._stopping or not lane.open():
+                    return  # nothing was begun: it stays pending
+                begun = await self._begin(item, settings)
+                if begun is None:
+                    return
+                owner, mail = begun
+                outcome = await self._attempt(item, settings, lane, mail)
+            await self._end(item, owner, lane, outcome)
+        except TemporaryError as error:  # before the attempt: nothing happened
+            log.warning("the ledger could not be written", reply=item.reply.id, error=str(error))
+            await asyncio.sleep(1.0)
+        except Exception:  # a bug must not stop the other mails; this one's outcome stays open for a person
+            log.exception("an attempt failed in an unforeseen way", reply=item.reply.id)
+
+    async def _begin(self, item: Due, settings: EmailSettings) -> tuple[str, bytes | Outcome] | None:
+        """Under which name the attempt is ours, and the mail; or why there is none."""
+        identity = message_id(item.reply, settings.address.rpartition("@")[2], self._tokens)
+        mail = await self._made(item.reply, settings)
+        owner = await self._book.begin(item, identity)
+        return None if owner is None else (owner, mail)
+
+    async def _attempt(self, item: Due, settings: EmailSettings, lane: Lane, mail: bytes | Outcome) -> Outcome:
+        if isinstance(mail, Outcome):
+            return mail
+        async with lane.connection():
             if self._stopping or not lane.open():
-                return  # nothing was begun: it stays pending
-            try:
-                await self._attempt(item, self._accounts[item.reply.account], lane)
-            except TemporaryError as error:
-                # Before the attempt: nothing happened. After it: the row stays `attempting`, which becomes
-                # `unknown` at the next start rather than a second mail.
-                log.warning("the ledger could not be written", reply=item.reply.id, error=str(error))
-                await asyncio.sleep(1.0)
-            except Exception:  # a bug must not stop the other mails; this one's outcome stays open for a person
-                log.exception("an attempt failed in an unforeseen way", reply=item.reply.id)
+                return Outcome(DeliveryState.DEFERRED, NOT_YET)
+            # Machine-made mail has a null return path, so that no bounce of it can start a loop (RFC 3834 §3.3).
+            sender = tagged(settings.address, item.reply, self._tokens) if settings.verp else settings.address
+            sender = "" if item.reply.automatic else sender
+            return await transfer(lane.links, sender, wire_address(item.recipient), mail, self._presence.sure)
 
-    async def _attempt(self, item: Due, settings: EmailSettings, lane: Lane) -> None:
-        reply, now, owner = item.reply, self._context.clock.now(), self._presence.owner
-        identity = message_id(reply, settings.address.rpartition("@")[2], self._tokens)
-        store = self._context.store
-        quoted = await self._quoted(reply) if settings.quote else ""
-        if not await store.database.write(
-            lambda conn: deliveries.begin(conn, reply.id, item.recipient, owner=owner, provider_id=identity, now=now)
-        ):
-            return
-        outcome = await self._deliver(item, settings, lane, now, quoted)
-        if outcome.state is DeliveryState.FAILED:
-            outcome = Outcome(DeliveryState.FAILED, in_words(outcome.detail))
+    async def _end(self, item: Due, owner: str, lane: Lane, outcome: Outcome) -> None:
+        state, detail = outcome.state, outcome.detail
+        if state is DeliveryState.FAILED:
+            detail = in_words(detail)
         await lane.learn(outcome)
-        self._sent.labels(reply.account, outcome.state.value).inc()
-        ended = self._context.clock.now()
-        due_at = None
-        if outcome.state is DeliveryState.DEFERRED:
-            due_at = next_attempt(item.attempt + 1, item.created_at, ended, random.random())  # noqa: S311
+        self._sent.labels(item.reply.account, state.value).inc()
+        due_at, now = None, self._context.clock.now()
+        if state is DeliveryState.DEFERRED and detail != NOT_YET:
+            due_at = next_attempt(item.attempt + 1, item.created_at, now, random.random())  # noqa: S311
             if due_at is None:
-                outcome = Outcome(DeliveryState.FAILED, f"given up after {item.attempt + 1} attempts: {outcome.detail}")
-        while True:
-            try:
-                written = await store.database.write(
-                    lambda conn: deliveries.finish(
-                        conn,
-                        store.outbox,
-                        reply.id,
-                        item.recipient,
-                        outcome.state,
-                        frm=[DeliveryState.ATTEMPTING],
-                        now=ended,
-                        owner=owner,
-                        detail=outcome.detail,
-                        due_at=due_at,
-                    )
-                )
-                if not written:  # we were taken for gone: the row says unknown, and that is for a person to mend
-                    log.warning("an outcome came too late", reply=reply.id, outcome=outcome.state.value)
-                return
-            except TemporaryError as error:
-                log.warning("the outcome could not be written yet", reply=reply.id, error=str(error))
-                await asyncio.sleep(1.0)
+                state, detail = DeliveryState.FAILED, f"given up after {item.attempt + 1} attempts: {detail}"
+        if item.recipient != item.reply.recipient.address and state is not DeliveryState.SENT:
+            detail = f"{item.recipient} in copy: {detail}"
+        await self._book.end(item, owner, state, detail, due_at)
 
-    async def _deliver(self, item: Due, settings: EmailSettings, lane: Lane, now: datetime, quoted: str) -> Outcome:
-        reply = item.reply
+    async def _made(self, reply: Reply, settings: EmailSettings) -> bytes | Outcome:
+        """The mail; or, when it cannot be made, what a person has to see. Raises StoreUnavailable."""
         extras = Extras(
             tokens=self._tokens,
             reply_token=settings.plus_addressing,
             signature=settings.signature,
             html=settings.html,
             language=settings.language,
-            quoted=quoted,
+            quoted=await self._quoted(reply) if settings.quote else "",
         )
+        blobs, now = self._context.store.blobs, self._context.clock.now()
         try:
-            made = compose(reply, address=settings.address, name=settings.name, now=now, extras=extras)
-            mail = made.as_bytes()
-        except Exception as error:  # a reply that cannot become a mail: a person has to see it
+            files = [(each, await blobs.get(each.dataref or "")) for each in reply.files]
+            return compose(reply, address=settings.address, name=settings.name, now=now, extras=extras, files=files)
+        except TemporaryError:
+            raise
+        except Exception as error:
             return Outcome(DeliveryState.FAILED, f"the mail could not be made: {type(error).__name__}: {error}")
-        # Machine-made mail has a null return path, so that no bounce of it can start a loop (RFC 3834 §3.3).
-        sender = tagged(settings.address, reply, self._tokens) if settings.verp else settings.address
-        return await transfer(lane.links, "" if reply.automatic else sender, wire_address(item.recipient), mail)
 
     async def _quoted(self, reply: Reply) -> str:
         """What the customer wrote last, if it is sure who wrote it: nobody's words are sent to somebody else."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import aiosmtplib
@@ -15,6 +16,9 @@ COMMAND_TIMEOUT_S = 60.0
 DOT_TIMEOUT_S = 600.0
 """RFC 5321 §4.5.3.2.6: give up earlier, and the mail may arrive all the same."""
 FLUSH_S = 0.01
+CLOSING = 421
+"""RFC 5321 §3.8: the server closes the link, and says so."""
+NOT_SURE = "this process stood still for so long that others may have taken over"
 NO_UTF8 = "the address is not ASCII, and the relay does not offer SMTPUTF8: write to another address of this customer"
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -31,8 +35,10 @@ class Outcome:
     """Our relay refuses us for good (banner, EHLO, AUTH, MAIL): every mail would fare the same until somebody acts."""
 
 
-async def transfer(links: Links, sender: str, recipient: str, mail: bytes) -> Outcome:
-    """Never raises, but when it is cancelled.
+async def transfer(
+    links: Links, sender: str, recipient: str, mail: bytes, sure: Callable[[], bool] = lambda: True
+) -> Outcome:
+    """Never raises, but when it is cancelled. `sure` is asked before DATA: whether the attempt is still ours to make.
 
     Trouble with the relay itself (connection, EHLO, AUTH, MAIL) is ours: deferred. A 5xx for the recipient or after
     the dot: failed. After the dot only a 4xx may be tried again; anything but a clear answer is unknown.
@@ -41,17 +47,27 @@ async def transfer(links: Links, sender: str, recipient: str, mail: bytes) -> Ou
     client: aiosmtplib.SMTP | None = None
     answer: asyncio.Future[aiosmtplib.SMTPResponse] | None = None
     try:
-        client = await links.take()
+        client, fresh = await links.take()
         stage = "MAIL"
         utf8 = not recipient.isascii() or not sender.isascii()
         if utf8 and not client.supports_extension("smtputf8"):
             return Outcome(DeliveryState.FAILED, NO_UTF8)
         options = ["SMTPUTF8"] if utf8 else []
         encoding = "utf-8" if utf8 else "ascii"
-        await client.mail(sender, options=options, encoding=encoding, timeout=COMMAND_TIMEOUT_S)
+        try:
+            await client.mail(sender, options=options, encoding=encoding, timeout=COMMAND_TIMEOUT_S)
+        except (aiosmtplib.SMTPServerDisconnected, aiosmtplib.SMTPSenderRefused) as error:
+            if fresh or getattr(error, "code", CLOSING) != CLOSING:
+                raise
+            # The server has closed the link since the last mail: nothing is lost by asking on a new one.
+            client.close()
+            client = await links.open()
+            await client.mail(sender, options=options, encoding=encoding, timeout=COMMAND_TIMEOUT_S)
         stage = "RCPT"
         await client.rcpt(recipient, encoding=encoding, timeout=COMMAND_TIMEOUT_S)
         stage = "DATA"
+        if not sure():
+            return Outcome(DeliveryState.DEFERRED, NOT_SURE)
         start = await client.execute_command(b"DATA", timeout=COMMAND_TIMEOUT_S)
         if start.code != aiosmtplib.SMTPStatus.start_input:
             return _answered(stage, start)
