@@ -45,10 +45,12 @@ class CompiledRules:
     index: Index
 
 
-def compile_rules(rules: Iterable[Rule]) -> CompiledRules:
-    """Raises ValueError for a condition that cannot be compiled; `rules.check` finds these first."""
+def compile_rules(rules: Iterable[Rule], index: Index | None = None) -> CompiledRules:
+    """`index`: an empty one, whose book may hold phrases already.
+
+    Raises ValueError for a condition that cannot be compiled; `rules.check` finds these first."""
     ordered = sorted(rules, key=lambda rule: (rule.order, rule.name))
-    index = Index()
+    index = index or Index()
     compiled = []
     for number, rule in enumerate(ordered):
         compiled.append(_compile(rule, index))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from rules.compile import CompiledRule, trace_of
 from rules.conditions import shown
 from rules.fields import View
+from rules.phrases import Hits
 from rules.policy import Policy
 from schemas.decision import CloseReason, Tier
 from schemas.structs import ActionTrace, Facts, Failed, Interaction, RuleTrace
@@ -41,6 +42,8 @@ class RuleResult:
     traces: tuple[RuleTrace, ...] = ()
     considered: int = 0
     errors: tuple[str, ...] = ()
+    hits: Hits = field(default_factory=dict, compare=False, repr=False)
+    """Which of the policy's phrases stand in the text."""
 
 
 def evaluate(
@@ -161,6 +164,7 @@ class _Run:
             traces=tuple(self.traces),
             considered=considered,
             errors=tuple(self.errors),
+            hits=self.view.hits,
         )
         if self.events:
             result.notify = tuple(name for kind, name in self.events if kind == "notify")

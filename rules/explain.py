@@ -29,6 +29,8 @@ def describe(decision: Decision) -> list[str]:
     lines.append(f"priority {decision.tier} because of {decision.tier_why or 'no row of the priority table'}")
     target, _, why = decision.target_why.partition(": ")
     lines.append(f"due {decision.deadline:%Y-%m-%d %H:%M} UTC" + (f" because {why} ({target})" if why else ""))
+    if decision.text_cut:
+        lines.append("the text fills the 64 KiB that rules see; what is behind stands in the raw payload only")
     if decision.refused:
         lines.append(f"the rules' answer was withheld: {decision.refused}")
     if decision.tags:

@@ -19,6 +19,7 @@ def explained(decision: Decision, refused: str = "") -> dict[str, Any]:
         "policy_version": decision.policy_version,
         "facts": data["facts"],
         "considered": decision.considered,
+        "text_cut": decision.text_cut,
         "rules": [
             {key: rule[key] for key in ("name", "file", "line", "order", "result", "failed", "actions")}
             for rule in data["rules"]

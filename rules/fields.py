@@ -10,7 +10,7 @@ from rules.calendar import DAYS, Calendar
 from rules.model import Operator
 from rules.phrases import Hits, PhraseBook
 from rules.words import normal
-from schemas.decision import TIERS, Tier
+from schemas.decision import TIERS, ConversationState, Tier
 from schemas.interaction import CHANNELS, Occasion, Verdict
 from schemas.limits import TEXT_CHARS
 from schemas.structs import Facts, Interaction
@@ -214,12 +214,14 @@ FIELDS: Mapping[str, Field] = {
     "verdict": _one("word", attrgetter("interaction.sender.verdict"), values=get_args(Verdict)),
     "customer_tier": _one("word", attrgetter("facts.customer_tier")),
     "customer_segment": _one("word", attrgetter("facts.customer_segment")),
+    "agreement": _one("word", attrgetter("facts.agreement")),
     "known": _one("flag", lambda v: "true" if v.facts.known else "false"),
     "customer_tags": Field("set", lambda v, _: v.facts.customer_tags),
     "automatic": _one("flag", lambda v: "true" if v.interaction.automatic else "false"),
     "automatic_class": _one("word", _of("email", "automatic_class")),
     "flags": Field("set", lambda v, _: v.interaction.flags),
     "occasion": _one("word", attrgetter("interaction.occasion"), values=get_args(Occasion)),
+    "conversation_state": _one("word", attrgetter("facts.conversation_state"), values=get_args(ConversationState)),
     "seq": _one("number", lambda v: str(v.interaction.seq)),
     "open_items": _one("number", lambda v: str(v.facts.open_items)),
     "contacts": Field("number", _contacts, named=True),

@@ -138,10 +138,14 @@ class TableCondition(Config):
     """What one row of the priority table asks for; each list means any of."""
 
     customer_tier: Words = ()
+    agreement: Words = ()
+    segment: Words = ()
     channel: Annotated[tuple[Channel, ...], BeforeValidator(_many)] = ()
     language: Words = ()
     verdict: Annotated[tuple[Verdict, ...], BeforeValidator(_many)] = ()
     tags: Words = ()
+    urgent: bool | None = None
+    """Whether the customer used a word of urgency."""
 
 
 class TableRow(Config):
@@ -151,10 +155,24 @@ class TableRow(Config):
     tier: Tier
 
 
+_Factor = Annotated[float, Field(gt=0, le=1)]
+NUDGE = 0.75
+"""Words of anger are a hint, no more: they never take more than a quarter of the target."""
+
+
 class Modifiers(Config):
     """Bounded factors on the target. `floor` is the smallest share of the target that they may leave together."""
 
-    repeat_contact: float = Field(default=1.0, gt=0, le=1)
+    repeat_contact: _Factor = 1.0
+    """A new or reopened matter within seven days of the customer's last contact."""
+    waiting: _Factor = 1.0
+    """A further message in a conversation that waits for an agent."""
+    vip: _Factor = 1.0
+    """A customer with the tag `vip`."""
+    urgent: _Factor = 1.0
+    """A word of urgency in the customer's language."""
+    sentiment: float = Field(default=1.0, ge=NUDGE, le=1)
+    """Three words of anger more than of thanks; fewer take less."""
     floor: float = Field(default=0.25, gt=0, le=1)
 
 
@@ -171,6 +189,12 @@ def _with_default_targets(value: Any) -> Any:
     return {**DEFAULT_TARGETS, **value} if isinstance(value, dict) else value
 
 
+class Agreement(Config):
+    """What was agreed with some customers: targets instead of the ordinary ones, where it names any."""
+
+    targets: dict[Channel, dict[Tier, Span]] = Field(default_factory=dict)
+
+
 class PriorityTable(Config):
     """Signals choose the tier, the tier and the channel choose the target; time does the ranking."""
 
@@ -179,6 +203,9 @@ class PriorityTable(Config):
     )
     table: tuple[TableRow, ...] = (TableRow(tier="P3"),)
     modifiers: Modifiers = Modifiers()
+    agreements: dict[str, Agreement] = Field(default_factory=dict)
+    urgent_words: dict[str, Words] = Field(default_factory=dict)
+    """language → words instead of the built-in ones."""
 
 
 class Queue(Config):
@@ -239,14 +266,23 @@ class PolicySource(Config):
     @property
     def version(self) -> str:
         """`p-` and 12 hex digits of SHA-256 over everything that decides."""
-        data = self.model_dump(mode="json", exclude={"rules", "templates", "places"})
+        data = self.without_rules()
         # Rules run by (order, name), so neither their order in the file nor the file's name decides anything.
-        data["rules"] = [_rule_content(rule) for rule in sorted(self.rules, key=lambda r: (r.order, r.name))]
+        data["rules"] = [rule_content(rule) for rule in sorted(self.rules, key=lambda r: (r.order, r.name))]
+        return "p-" + hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
+
+    def without_rules(self) -> dict[str, Any]:
+        """Everything that decides, but for the rules."""
+        data = self.model_dump(mode="json", exclude={"rules", "templates", "places"})
+        _drop_unused(data["priority"], "agreements", "urgent_words")
+        _drop_unused(data["priority"]["modifiers"], "waiting", "vip", "urgent", "sentiment", unused=1.0)
+        for row in data["priority"]["table"]:
+            _drop_unused(row["when"] or {}, "agreement", "segment", "urgent")
         data["templates"] = {
             name: {lang: text.model_dump(mode="json", exclude={"file"}) for lang, text in texts.items()}
             for name, texts in self.templates.items()
         }
-        return "p-" + hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
+        return data
 
     def to_json(self) -> bytes:
         return orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
@@ -261,7 +297,15 @@ class PolicySource(Config):
             raise ConfigError(problems, hint="publish the policy again with this version") from error
 
 
-def _rule_content(rule: Rule) -> dict[str, Any]:
+def _drop_unused(data: dict[str, Any], *names: str, unused: Any = None) -> None:
+    """What is not used does not count, so that a policy keeps its version when the language grows."""
+    for name in names:
+        if data.get(name) in (unused, [], {}):
+            data.pop(name, None)
+
+
+def rule_content(rule: Rule) -> dict[str, Any]:
+    """What a rule says, without where it stands."""
     data = rule.model_dump(mode="json", exclude={"when", "file", "line", "lines"})
     # What is not used does not count, so that a policy keeps its version when the language grows.
     data = {key: value for key, value in data.items() if value or key not in ("affinity", "notify", "webhook")}

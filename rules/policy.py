@@ -8,7 +8,9 @@ from typing import Any
 from rules.calendar import ALWAYS, Calendar, compile_calendar
 from rules.check import check
 from rules.compile import CompiledRules, compile_rules
+from rules.index import Index
 from rules.model import PolicySource
+from rules.signals import Signals
 from rules.templates import Template, compile_template
 from schemas.errors import ConfigError
 
@@ -24,6 +26,7 @@ class Policy:
     rules: CompiledRules
     templates: Mapping[str, Template]
     calendars: Mapping[str, Calendar]
+    signals: Signals
     known: dict[tuple[object, ...], Any] = field(default_factory=dict, compare=False, repr=False)
     """What the priority table says for signals that came before (see `rules.priority`)."""
 
@@ -40,10 +43,13 @@ def compile_policy(source: PolicySource) -> Policy:
     problems = check(source)
     if problems:
         raise ConfigError([str(problem) for problem in problems], hint="nothing was changed: the policy is refused")
+    index = Index()
+    signals = Signals(source.priority, index.phrases)
     return Policy(
         source=source,
         version=source.version,
-        rules=compile_rules(source.rules),
+        rules=compile_rules(source.rules, index),
         templates=MappingProxyType({name: compile_template(name, texts) for name, texts in source.templates.items()}),
         calendars=MappingProxyType({name: compile_calendar(hours) for name, hours in source.business_hours.items()}),
+        signals=signals,
     )

@@ -20,6 +20,9 @@ CloseReason = Literal[
     "no_answer_needed",
 ]
 
+ConversationState = Literal["new", "waiting", "assigned", "idle"]
+"""Nothing was said before; a work item waits for an agent; an agent is at it; nothing is open."""
+
 Outcome = Literal["answer", "queue", "hold", "close"]
 
 
@@ -29,11 +32,14 @@ class Facts(Model):
     customer_tier: str | None = None
     customer_tags: tuple[str, ...] = ()
     customer_segment: str | None = None
+    agreement: str | None = None
+    """The name of what was agreed with this customer: its targets stand in the policy."""
     contacts_7d: int = 0
     """Contacts of this customer in the seven days before this one."""
     contact_days: tuple[int, ...] = ()
     """How many whole days ago this customer's contacts of the last 30 days were, the newest 50."""
     open_items: int = 0
+    conversation_state: ConversationState = "new"
     last_agent: str | None = None
     known: bool = False
     """The customer was known before this interaction."""
@@ -120,6 +126,8 @@ class Decision(Model):
     stopped_by: str | None = None
     facts: Facts = Facts()
     rules: tuple[RuleTrace, ...] = ()
+    text_cut: bool = False
+    """The text fills the 64 KiB that rules see: what was behind stands in the raw payload only."""
     considered: int = 0
     """How many rules were evaluated; the others were ruled out by the pre-filter."""
     errors: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Row, or_, select, update
 from sqlalchemy.engine import Connection
 
 from schemas import ids
@@ -22,6 +22,8 @@ class Customer:
     name: str
     tier: str | None
     tags: tuple[str, ...]
+    segment: str | None
+    agreement: str | None
     created_at: datetime
 
 
@@ -46,26 +48,43 @@ def classify(
     conn: Connection,
     kind: str,
     address: str,
-    *,
-    tier: str | None,
-    tags: Sequence[str] = (),
-    name: str = "",
     at: datetime,
+    **known: Any,
 ) -> str:
-    """Set what the company knows of a customer, who need not have written yet."""
+    """Set what the company knows of a customer, who need not have written yet: `tier`, `segment`, `agreement`, `tags`
+    (a list), `name`. What is not given stays as it is. Gives the customer's id."""
     customer_id = ids.customer_id(kind, address)
-    values = {"tier": tier, "tags": list(tags), "name": name}
-    conn.execute(
-        insert(conn, customers)
-        .values(id=customer_id, kind=kind, address=address, created_at=at, **values)
-        .on_conflict_do_update(index_elements=["id"], set_=values)
-    )
+    first = {"tags": [], **known}
+    statement = insert(conn, customers).values(id=customer_id, kind=kind, address=address, created_at=at, **first)
+    if known:
+        statement = statement.on_conflict_do_update(index_elements=["id"], set_=known)
+    else:
+        statement = statement.on_conflict_do_nothing()
+    conn.execute(statement)
     return customer_id
 
 
 def by_id(conn: Connection, customer_ids: Sequence[str]) -> dict[str, Customer]:
     rows = conn.execute(select(customers).where(customers.c.id.in_(customer_ids)))
-    return {r.id: Customer(r.id, r.kind, r.address, r.name, r.tier, tuple(r.tags or ()), r.created_at) for r in rows}
+    return {row.id: _customer(row) for row in rows}
+
+
+def by_address(conn: Connection, address: str) -> list[Customer]:
+    """Those with this address, of any kind."""
+    return [_customer(row) for row in conn.execute(select(customers).where(customers.c.address == address))]
+
+
+def classified(conn: Connection, limit: int) -> list[Customer]:
+    """Those of whom the company has said something, by address."""
+    said = or_(*(column.is_not(None) for column in (customers.c.tier, customers.c.segment, customers.c.agreement)))
+    tagged = customers.c.tags != []
+    rows = conn.execute(select(customers).where(or_(said, tagged)).order_by(customers.c.address).limit(limit))
+    return [_customer(row) for row in rows]
+
+
+def _customer(row: Row[Any]) -> Customer:
+    values = {**row._asdict(), "tags": tuple(row.tags or ())}
+    return Customer(**values)
 
 
 def tag(conn: Connection, kind: str, address: str, name: str) -> None:

@@ -4,7 +4,7 @@ At most one work item of a conversation is open; what arrives while it is open i
 """
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, func, select, update
@@ -39,6 +39,10 @@ _TAKE_IN = (
 )
 
 
+KEPT = timedelta(minutes=5)
+"""So long an item waits for the agent of before, and never longer than a quarter of the time that is left for it."""
+
+
 class Enqueuer:
     """The open work items of some conversations. Takes the conversations' locks until the transaction ends."""
 
@@ -68,10 +72,12 @@ class Enqueuer:
         skills: Sequence[str] = (),
         tags: Sequence[str] = (),
         reason: str = "",
+        keep_for: str | None = None,
     ) -> WorkItem:
         """Open a work item for the interaction's conversation, or let the open one take it in.
 
-        The more urgent tier and the earlier deadline win; the place in line is kept.
+        The more urgent tier and the earlier deadline win; the place in line is kept. `keep_for`: an agent whom a new
+        item is offered first, for a while.
         """
         conversation = interaction.conversation_id
         row = self._open.get(conversation)
@@ -103,6 +109,8 @@ class Enqueuer:
                 "state": WorkItemState.QUEUED.value,
                 "agent": None,
                 "epoch": 0,
+                "kept_for": keep_for,
+                "kept_until": self._now + min(KEPT, max(deadline - self._now, KEPT * 0) / 4) if keep_for else None,
                 "leased_until": None,
                 "skills": sorted(skills),
                 "tags": sorted(tags),

@@ -1,12 +1,14 @@
 """What triage wants to know besides the interaction: one batched look-up, recorded in the decision."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import or_, select
 from sqlalchemy.engine import Connection
 
-from schemas.states import OPEN_WORK_ITEM_STATES
+from schemas.decision import ConversationState
+from schemas.states import OPEN_WORK_ITEM_STATES, WorkItemState
 from schemas.structs import Facts, Interaction
 from store import customers
 from store.tables import conversations, interactions, work_items
@@ -14,8 +16,6 @@ from store.tables import conversations, interactions, work_items
 WINDOW = timedelta(days=30)
 WEEK = timedelta(days=7)
 CONTACTS = 50
-SEGMENT = "segment:"
-"""A customer's tag that begins so names their segment."""
 
 
 def facts_of(conn: Connection, batch: Sequence[Interaction]) -> dict[str, Facts]:
@@ -32,23 +32,21 @@ def facts_of(conn: Connection, batch: Sequence[Interaction]) -> dict[str, Facts]
         )
     ):
         earlier.setdefault(row.customer_id, []).append((row.accepted_at, row.id))
-    open_items = {
-        customer: count
-        for customer, count in conn.execute(
-            select(work_items.c.customer_id, func.count())
-            .where(
-                work_items.c.customer_id.in_(customer_ids),
-                work_items.c.state.in_([s.value for s in OPEN_WORK_ITEM_STATES]),
-            )
-            .group_by(work_items.c.customer_id)
+    open_items: Counter[str] = Counter()
+    states: dict[str, str] = {}
+    conversation_ids = {i.conversation_id for i in batch}
+    mine = or_(work_items.c.customer_id.in_(customer_ids), work_items.c.conversation_id.in_(conversation_ids))
+    for row in conn.execute(
+        select(work_items.c.customer_id, work_items.c.conversation_id, work_items.c.state).where(
+            work_items.c.state.in_([s.value for s in OPEN_WORK_ITEM_STATES]), mine
         )
-    }
+    ):
+        open_items[row.customer_id] += 1
+        states[row.conversation_id] = row.state
     last_agents = {
         row.id: row.last_agent
         for row in conn.execute(
-            select(conversations.c.id, conversations.c.last_agent).where(
-                conversations.c.id.in_({i.conversation_id for i in batch})
-            )
+            select(conversations.c.id, conversations.c.last_agent).where(conversations.c.id.in_(conversation_ids))
         )
     }
     result = {}
@@ -60,19 +58,24 @@ def facts_of(conn: Connection, batch: Sequence[Interaction]) -> dict[str, Facts]
             for at, other in earlier.get(interaction.customer_id, ())
             if window_start <= at < interaction.accepted_at and other != interaction.id  # type: ignore[operator]
         ]
-        tags = customer.tags if customer else ()
         # A sender that failed authentication must not profit from the standing of whom they pose as.
         trusted = interaction.sender.verdict != "failed"
         result[interaction.id] = Facts(
             customer_tier=customer.tier if customer and trusted else None,
             customer_tags=customer.tags if customer and trusted else (),
-            customer_segment=next((t.removeprefix(SEGMENT) for t in tags if t.startswith(SEGMENT)), None)
-            if trusted
-            else None,
+            customer_segment=customer.segment if customer and trusted else None,
+            agreement=customer.agreement if customer and trusted else None,
             contacts_7d=sum(age <= WEEK for age in before),
             contact_days=tuple(sorted(age.days for age in before)[:CONTACTS]),
-            open_items=open_items.get(interaction.customer_id, 0),
+            open_items=open_items[interaction.customer_id],
+            conversation_state=_state(interaction, states.get(interaction.conversation_id)),
             last_agent=last_agents.get(interaction.conversation_id),
             known=customer is not None and customer.created_at < interaction.accepted_at,
         )
     return result
+
+
+def _state(interaction: Interaction, open_item: str | None) -> ConversationState:
+    if open_item is not None:
+        return "assigned" if open_item == WorkItemState.ASSIGNED.value else "waiting"
+    return "new" if interaction.occasion == "first" else "idle"

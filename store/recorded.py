@@ -1,9 +1,9 @@
 """What was accepted and decided, as bytes: for those who decide it all again."""
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import LargeBinary, func, select, type_coerce
+from sqlalchemy import BigInteger, LargeBinary, and_, bindparam, func, or_, select, type_coerce
 from sqlalchemy.engine import Connection
 
 from store.tables import decisions, interactions
@@ -11,30 +11,51 @@ from store.tables import decisions, interactions
 Recorded = tuple[bytes, bytes]
 """An interaction and the decision on it, both as JSON."""
 
+Place = tuple[datetime, str]
+"""Where a page ends: when an interaction was accepted, and its id. "" comes before every id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`end` is None after the last one."""
+
+    recorded: list[Recorded]
+    looked_at: int
+    end: Place | None
+
 
 def count(conn: Connection, since: datetime) -> int:
-    """How many decided interactions `each` gives at most."""
+    """How many interactions the pages go through."""
     return conn.scalar(select(func.count()).where(interactions.c.accepted_at >= since)) or 0
 
 
-def each(conn: Connection, since: datetime, *, batch: int) -> Iterator[list[Recorded]]:
-    """Every interaction accepted since then, with its last decision, in batches; those still undecided are left out."""
-    query = (
-        select(
-            interactions.c.id,
-            type_coerce(interactions.c.body, LargeBinary).label("body"),
-            type_coerce(decisions.c.body, LargeBinary).label("decision"),
-        )
-        .join(decisions, decisions.c.interaction_id == interactions.c.id)
-        .where(interactions.c.accepted_at >= since, interactions.c.body.is_not(None))
-        .order_by(interactions.c.id, decisions.c.decided_at)
-        .execution_options(yield_per=batch)
-    )
-    pending: dict[str, Recorded] = {}
-    for row in conn.execute(query):
-        if len(pending) >= batch and row.id not in pending:
-            yield list(pending.values())
-            pending = {}
-        pending[row.id] = (bytes(row.body), bytes(row.decision))
-    if pending:
-        yield list(pending.values())
+def page(conn: Connection, after: Place, size: int) -> Page:
+    """The next `size` interactions in the order in which they were accepted, each with its last decision. Those still
+    undecided are looked at and left out."""
+    found: dict[str, tuple[int, Recorded]] = {}
+    places: dict[str, datetime] = {}
+    for key, at, body, decided_at, decision in conn.execute(
+        _PAGE, {"at": after[0], "key": after[1], "size": size}
+    ).all():
+        places[key] = at
+        if decision is not None and body is not None and (key not in found or found[key][0] < decided_at):
+            found[key] = (decided_at, (body, decision))
+    end = max((at, key) for key, at in places.items()) if len(places) == size else None
+    return Page([recorded for _, recorded in found.values()], len(places), end)
+
+
+_at, _id = interactions.c.accepted_at, interactions.c.id
+_looked_at = (
+    select(_id, _at, type_coerce(interactions.c.body, LargeBinary).label("body"))
+    .where(_at >= bindparam("at"), or_(_at > bindparam("at"), and_(_at == bindparam("at"), _id > bindparam("key"))))
+    .order_by(_at, _id)
+    .limit(bindparam("size"))
+    .subquery()
+)
+_PAGE = select(
+    _looked_at.c.id,
+    _looked_at.c.accepted_at,
+    _looked_at.c.body,
+    type_coerce(decisions.c.decided_at, BigInteger),  # only to be compared
+    type_coerce(decisions.c.body, LargeBinary),
+).select_from(_looked_at.outerjoin(decisions, decisions.c.interaction_id == _looked_at.c.id))

@@ -63,6 +63,7 @@ interactions = Table(
     UniqueConstraint("conversation_id", "seq"),
     Index("interactions_by_state", "state", "channel"),
     Index("interactions_by_customer", "customer_id", "accepted_at"),
+    Index("interactions_by_time", "accepted_at", "id"),
 )
 history = Table(
     "history",
@@ -123,6 +124,8 @@ customers = Table(
     Column("name", Text, nullable=False, server_default=""),
     Column("tier", Text),
     Column("tags", Json),
+    Column("segment", Text),
+    Column("agreement", Text, comment="Its targets stand in the policy, by this name."),
     Column("created_at", Moment, nullable=False),
     Index("customers_by_address", "address"),
 )
@@ -279,6 +282,8 @@ work_items = Table(
     Column("state", Text, nullable=False),
     Column("agent", Text),
     Column("epoch", Integer, nullable=False, server_default="0"),
+    Column("kept_for", Text, comment="The agent of before, who is offered it first, until then:"),
+    Column("kept_until", Moment),
     Column("leased_until", Moment),
     Column("skills", Json),
     Column("tags", Json),

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, case, func, select, update
+from sqlalchemy import Row, Select, and_, case, func, not_, or_, select, update
 from sqlalchemy.engine import Connection
 
 from schemas.errors import NotFound, StateConflict
@@ -36,9 +36,8 @@ def claim(
 
     Raises NotFound, StateConflict for an `item_id` that is not waiting.
     """
-    query = _line(queues).limit(1).with_for_update(skip_locked=True)
-    if item_id is not None:
-        query = query.where(work_items.c.id == item_id)
+    query = _line(queues, agent, now) if item_id is None else _line(queues).where(work_items.c.id == item_id)
+    query = query.limit(1).with_for_update(skip_locked=True)
     row = conn.execute(query).one_or_none()
     if row is None:
         if item_id is not None:
@@ -138,18 +137,17 @@ def counts(conn: Connection) -> dict[tuple[str, str], int]:
     return {(queue, state): count for queue, state, count in conn.execute(query)}
 
 
-def _line(queues: Sequence[str]) -> Select[Any]:
+def _line(queues: Sequence[str], agent: str | None = None, now: datetime | None = None) -> Select[Any]:
+    """`agent`: who is handed the next one now. What is kept for another one is left out, what is kept for this one
+    comes first."""
     # P1 before everything, then whoever's deadline comes first; age and id make the order total.
-    query = (
-        select(work_items)
-        .where(work_items.c.state == WorkItemState.QUEUED.value)
-        .order_by(
-            case((work_items.c.tier == "P1", 0), else_=1),
-            work_items.c.deadline,
-            work_items.c.enqueued_at,
-            work_items.c.id,
-        )
-    )
+    by: list[Any] = [work_items.c.deadline, work_items.c.enqueued_at, work_items.c.id]
+    query = select(work_items).where(work_items.c.state == WorkItemState.QUEUED.value)
+    if agent is not None:
+        mine, free = work_items.c.kept_for == agent, work_items.c.kept_until <= now
+        query = query.where(or_(work_items.c.kept_for.is_(None), mine, free))
+        by.insert(0, case((and_(mine, not_(free)), 0), else_=1))
+    query = query.order_by(case((work_items.c.tier == "P1", 0), else_=1), *by)
     return query.where(work_items.c.queue.in_(queues)) if queues else query
 
 

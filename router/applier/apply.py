@@ -97,6 +97,7 @@ def _outcome(
         skills=decision.skills,
         tags=decision.tags,
         reason=why,
+        keep_for=decision.facts.last_agent if decision.affinity else None,
     )
     return _from_router(I.QUEUED, {**detail, "queue": queue})
 

@@ -9,6 +9,7 @@ from rules.priority import Priority, prioritise
 from rules.templates import TemplateError
 from schemas import ids
 from schemas.decision import CloseReason, Outcome
+from schemas.limits import TEXT_CHARS
 from schemas.structs import Answer, Decision, Facts, Interaction
 
 
@@ -132,6 +133,7 @@ def _decision(
         close=close,
         stopped_by=result.stopped_by,
         facts=facts,
+        text_cut=len(interaction.text) >= TEXT_CHARS,  # edges cut there
         rules=result.traces,
         considered=result.considered,
         errors=tuple(errors),

@@ -3,6 +3,7 @@
 from switchboard.cli import (
     agents,
     channels,
+    customers,
     dead_letters,
     deliveries,
     interactions,
@@ -22,6 +23,7 @@ def register() -> None:
         ("rules", rules),
         ("channels", channels),
         ("agents", agents),
+        ("customers", customers),
         ("interactions", interactions),
         ("deliveries", deliveries),
         ("dead-letters", dead_letters),

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import time
-from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +22,7 @@ from schemas.durations import parse_duration
 from schemas.errors import ConfigError, NotFound
 from schemas.fast import as_model, as_struct
 from schemas.interaction import Interaction
-from store import decisions, ledger, policies, recorded
+from store import decisions, ledger, policies
 from switchboard.base import opened
 from switchboard.cli import rules_dry_run
 from switchboard.cli.app import configuration, options, quiet_logs
@@ -31,6 +30,7 @@ from switchboard.cli.exits import FINDINGS
 from switchboard.cli.output import Json, emit, err, out, show, table
 from switchboard.cli.rules_cases import cases_in, differences
 from switchboard.cli.rules_inputs import facts_from, files_of, interaction_from, moment_from, policy_from
+from switchboard.dry_run import Found
 from switchboard.trace import targets
 
 group = typer.Typer(help="Rules, templates, priorities: the policy.", no_args_is_help=True)
@@ -250,48 +250,31 @@ def dry_run(
     begin = _since(since)
     begun = time.perf_counter()
 
-    async def work() -> rules_dry_run.Found:
-        async with opened(found, read_only=True) as base:
-            body = await base.database.read(
-                lambda conn: policies.body(conn, policies.active_version(conn)),
-            )
-            total = await base.database.read(lambda conn: recorded.count(conn, begin))
-            columns = (TextColumn("dry-run"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            bar = Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
-            with bar if err.is_terminal else nullcontext():
-                task = bar.add_task("dry-run", total=total)
-                return await base.database.read(
-                    lambda conn: rules_dry_run.run(
-                        PolicySource.from_json(body),
-                        source,
-                        recorded.each(conn, begin, batch=rules_dry_run.BATCH),
-                        workers=os.cpu_count() or 1,
-                        progress=lambda done: bar.update(task, completed=done),
-                    )
-                )
+    columns = (TextColumn("dry-run"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
 
-    result = asyncio.run(work())
+    async def work() -> Found:
+        task = bar.add_task("dry-run")
+        async with opened(found, read_only=True) as base:
+            return await rules_dry_run.run(
+                base.database,
+                source,
+                begin,
+                processes=os.cpu_count() or 1,
+                begin=lambda total: bar.update(task, total=total),
+                progress=lambda done: bar.update(task, completed=done),
+            )
+
+    with bar:
+        result = asyncio.run(work())
     took = time.perf_counter() - begun
-    moves = [
-        {
-            "kind": kind,
-            "before": before,
-            "after": after,
-            "count": count,
-            "examples": result.examples[kind, before, after],
-        }
-        for (kind, before, after), count in result.moves.most_common()
-    ]
+    made = result.as_json()
     if json:
-        kinds = {kind: result.kinds[kind] for kind in rules_dry_run.KINDS}
-        summary = {"draft": source.version, "looked_at": result.looked_at, "changed": result.changed, "changes": kinds}
-        emit([{**summary, "seconds": round(took, 2), "moves": moves}])
+        emit([{"draft": source.version, "seconds": round(took, 2), **made}])
         return
     rows: list[list[Any]] = []
-    for move in moves:
-        examples = move["examples"]
-        assert isinstance(examples, list)
-        told = "; ".join(f"{one['reference']} {one['subject'][:40]!r}" for one in examples)
+    for move in made["moves"]:
+        told = "; ".join(f"{one['reference']} {one['subject'][:40]!r}" for one in move["examples"])
         rows.append([move["kind"], move["before"] or "–", move["after"] or "–", move["count"], told])
     if rows:
         table("What would change", ("kind", "before", "after", "count", "examples"), rows)

@@ -157,7 +157,7 @@ async def _staff(house: House, guest: str, people: list[Customer]) -> dict[str, 
         for name, token in [*tokens.items(), ("guest", guest)]:
             agents.add(conn, name, display_name=name.title(), at=now)
             agents.add_token(conn, name, token, label="demo", at=now)
-        customers.classify(conn, "email", vip.address, tier="gold", name=vip.name, at=now)
+        customers.classify(conn, "email", vip.address, now, tier="gold", name=vip.name)
 
     await house.base.database.write(work)
     return tokens

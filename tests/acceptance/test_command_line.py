@@ -274,3 +274,19 @@ def test_a_dry_run_of_the_active_policy_changes_nothing_and_one_of_a_draft_says_
     words = sb(folder, "rules", "dry-run", "draft.yaml")
     assert "What would change" in words.stdout
     assert "3 interactions" in words.stderr
+
+
+def test_what_is_known_of_customers_is_set_and_listed(folder: Path) -> None:
+    assert sb(folder, "migrate").returncode == 0
+    assert sb(folder, "customers", "set", "Ann@Example.org", "--tier", "gold", "--tag", "vip").returncode == 0
+    assert sb(folder, "customers", "set", "ann@example.org", "--segment", "trade").returncode == 0
+    (ann,) = rows(sb(folder, "customers", "list", "--json"))
+    assert (ann["address"], ann["tier"], ann["segment"], ann["tags"]) == ("ann@example.org", "gold", "trade", ["vip"])
+    assert sb(folder, "customers", "set", "ann@example.org", "--tier", "", "--no-tags").returncode == 0
+    (ann,) = rows(sb(folder, "customers", "list", "ANN@example.org", "--json"))
+    assert (ann["tier"], ann["segment"], ann["tags"]) == ("", "trade", "")
+    wrong = sb(folder, "customers", "set", "ann@example.org", "--agreement", "golt")
+    assert (wrong.returncode, "did you mean gold?" in wrong.stderr) == (2, True)
+    assert sb(folder, "customers", "set", "+49 30 1234567", "--agreement", "gold").returncode == 0
+    assert sb(folder, "customers", "list", "nobody@example.org").returncode == 4
+    assert sb(folder, "customers", "set", "nobody").returncode == 2

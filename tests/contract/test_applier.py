@@ -1,16 +1,19 @@
 """What decisions, deliveries and dead letters do to the store, on every database."""
 
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.engine import Connection
 
 from bus.records import Batch, Record
 from bus.topics import DECISIONS, NOTIFICATIONS, partition_for
 from router.applier.applier import Applier
 from router.core.triage import decide_safely
 from router.policies import PolicyBook
+from rules.policy import Policy
 from runtime.metrics import Metrics
 from schemas import ids
 from schemas.codec import encode
@@ -26,9 +29,10 @@ from store.database import Database
 from store.intake import Intake
 from store.outbox import Outbox
 from store.tables import outbox as outbox_table
+from store.tables import work_items as work_items_table
 from tests.kit.clock import ManualClock
 from tests.kit.contacts import NOW, T1, arrival, call, chat, email
-from tests.kit.policies import example_policy
+from tests.kit.policies import example_policy, policy
 
 S = InteractionState
 OPENING_HOURS = "What are your opening hours?"
@@ -43,6 +47,10 @@ class House:
         self.intake = Intake(database, Blobs(tmp_path), self.out)
         self.applier = Applier(database, self.out, PolicyBook(database), ManualClock(T1), Metrics())
         self.policy = example_policy()
+
+    async def adopt(self, policy: Policy) -> None:
+        self.policy = policy
+        await self.database.write(lambda c: policies.activate(c, policy.version, policy.source.to_json(), NOW))
 
     async def accept(self, contact: object) -> Interaction:
         got = await self.intake.accept(arrival(contact), NOW)  # type: ignore[arg-type]
@@ -70,9 +78,9 @@ class House:
 
 @pytest.fixture
 async def house(database: Database, tmp_path: Path) -> House:
-    policy = example_policy()
-    await database.write(lambda c: policies.activate(c, policy.version, policy.source.to_json(), NOW))
-    return House(database, tmp_path)
+    house = House(database, tmp_path)
+    await house.adopt(example_policy())
+    return house
 
 
 def delivery(reply: replies.Reply, state: DeliveryState, change: int = 1) -> Delivery:
@@ -468,3 +476,50 @@ async def test_notify_and_webhook_are_events_with_one_id_each(house: House) -> N
         f"{decision.id}:notify:2",
         f"{decision.id}:webhook:1",
     ]
+
+
+AFFINITY = "- {name: same-agent, when: {last_agent: {exists: true}}, affinity: true, queue: general}"
+
+
+async def test_work_is_kept_for_the_agent_of_before_for_a_while(house: House) -> None:
+    await house.adopt(policy(AFFINITY))
+    kept, other = await house.accept(email()), await house.accept(chat())
+    await house.push(house.decide(kept, last_agent="ada"), house.decide(other))
+    (item,) = await house.items(kept)
+    (chat_item,) = await house.items(other)
+    assert chat_item.deadline < item.deadline
+
+    async def taken(agent: str, now: datetime = T1, item_id: str | None = None) -> str | None:
+        """Who would get what; nothing stays changed."""
+        found: list[str | None] = []
+
+        def work(conn: Connection) -> None:
+            got = work_items.claim(
+                conn, house.out, agent, queues=(), now=now, until=now + timedelta(minutes=5), item_id=item_id
+            )
+            found.append(got.id if got else None)
+            raise LookupError
+
+        with suppress(LookupError):
+            await house.database.write(work)
+        return found[-1]
+
+    assert await taken("ada") == item.id, "before what is due earlier"
+    assert await taken("bob") == chat_item.id
+    await house.database.write(
+        lambda conn: work_items.claim(conn, house.out, "bob", queues=(), now=T1, until=T1 + timedelta(hours=1))
+    )
+    assert await taken("bob") is None, "kept for ada"
+    assert await taken("bob", item_id=item.id) == item.id, "who asks for it by name gets it"
+    assert await taken("bob", now=T1 + timedelta(minutes=5)) == item.id, "ada has had her time"
+
+
+async def test_affinity_never_takes_more_than_a_quarter_of_the_time_that_is_left(house: House) -> None:
+    short = dict.fromkeys(("P1", "P2", "P3", "P4"), "4m")
+    await house.adopt(policy(AFFINITY, priority={"targets": {"chat": short}}))
+    interaction = await house.accept(chat())
+    decision = house.decide(interaction, last_agent="ada")
+    await house.push(decision)
+    row = await house.database.read(lambda conn: conn.execute(select(work_items_table)).one())
+    assert row.kept_for == "ada"
+    assert row.kept_until == T1 + max(decision.deadline - T1, timedelta()) / 4

@@ -11,10 +11,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from router.core.answers import compose
+from router.core.triage import decide
 from rules import folding
 from rules.calendar import SEARCH, Calendar, compile_calendar
 from rules.check import check
 from rules.compile import CompiledRules
+from rules.difference import Difference
 from rules.engine import RuleResult, evaluate
 from rules.explain import describe
 from rules.fields import FIELDS, OPERATORS
@@ -41,6 +43,7 @@ from rules.templates import TemplateError, compile_template, render
 from rules.tree import parse_yaml
 from rules.words import Phrase, normal
 from schemas.decision import TIERS
+from schemas.fast import as_struct
 from schemas.structs import Decision, Facts
 from schemas.text import fold
 from tests.kit.contacts import NOW, call, chat, email, web_form
@@ -170,6 +173,35 @@ def test_the_index_never_changes_a_decision(policy: Policy, subject: str, text: 
     assert decided(with_index) == decided(evaluate(without_index(policy), interaction, Facts(), NOW))
     assert decided(with_index) == decided(evaluate(policy, interaction, Facts(), NOW, trace_all=True))
     assert with_index.errors == ()
+
+
+@st.composite
+def drafts(draw: st.DrawFn) -> tuple[Policy, Policy]:
+    """A policy, and another one made of it: rules left out, moved, or with other actions."""
+    one = draw(policies())
+    rules = []
+    for rule in one.source.rules:
+        change = draw(st.sampled_from(["", "", "out", "order", "stop", "tier"]))
+        stops = not rule.stop and rule.when is not None and rule.when != All(all=())
+        values = {"order": {"order": 3 - rule.order}, "stop": {"stop": stops}, "tier": {"tier": "P4"}}
+        if change != "out":
+            rules.append(rule.model_copy(update=values.get(change, {})))
+    source = one.source.model_copy(update={"rules": tuple(rules)})
+    assume(not check(source))
+    return one, compile_policy(source)
+
+
+@settings(max_examples=300, deadline=None)
+@given(both=drafts(), subject=TEXTS, text=TEXTS)
+def test_what_two_policies_do_not_differ_in_is_decided_alike(
+    both: tuple[Policy, Policy], subject: str, text: str
+) -> None:
+    interaction = as_struct(accepted(subject=subject, text=text, attributes={"x": text}))
+    if not Difference(*both).touches(interaction, Facts(), NOW):
+        one, other = (decide(policy, interaction, Facts(), NOW) for policy in both)
+        assert (one.queue, one.tier, one.outcome, one.hold, one.tags, one.stopped_by) == (
+            (other.queue, other.tier, other.outcome, other.hold, other.tags, other.stopped_by)
+        )
 
 
 LETTERS = st.text(st.sampled_from("aÄßéøłŁŐİıŞşЁёйІ’“—…\u00a0\u00ad\u200b\u0301\t \nµ½ĳ㎏のが한"), max_size=12)

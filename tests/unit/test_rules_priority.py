@@ -7,6 +7,7 @@ import pytest
 
 from rules.engine import RuleResult, evaluate
 from rules.explain import describe
+from rules.model import PolicySource
 from rules.policy import Policy
 from rules.priority import prioritise
 from schemas.structs import Answer, Decision, Facts
@@ -56,12 +57,83 @@ def test_targets_by_channel_and_tier_and_by_rule() -> None:
 def test_a_repeat_contact_shortens_within_bounds() -> None:
     modifiers = {"repeat_contact": 0.1, "floor": 0.25}
     again = prioritise(chosen(modifiers=modifiers), accepted(), Facts(contacts_7d=1), RuleResult())
-    assert (again.target, again.target_why) == (timedelta(hours=2), "2h: email, P3, repeat contact × 0.25")
+    assert (again.target, again.target_why) == (
+        timedelta(hours=2),
+        "2h: email, P3, repeat contact × 0.1, never less than × 0.25",
+    )
     follow_up = accepted(occasion="follow_up")
     assert (
         prioritise(chosen(modifiers=modifiers), follow_up, Facts(contacts_7d=1), RuleResult()).target_why
         == "8h: email, P3"
     )
+
+
+SIGNALS = {
+    "modifiers": {"repeat_contact": 0.5, "waiting": 0.8, "vip": 0.5, "urgent": 0.5, "sentiment": 0.75, "floor": 0.25},
+    "agreements": {"gold": {"targets": {"email": {"P1": "40m"}}}},
+}
+
+
+def promise(facts: Facts, text: str = "Hello", **more: Any) -> tuple[timedelta, str]:
+    interaction, signals = accepted(email(text=text, **more)), chosen(**SIGNALS)
+    priority = prioritise(signals, interaction, facts, evaluate(signals, interaction, facts, NOW))
+    return priority.target, priority.target_why
+
+
+@pytest.mark.parametrize(
+    ("facts", "text", "minutes", "why"),
+    [
+        (Facts(customer_tier="gold", agreement="gold"), "Hello", 40, "email, P1, gold agreement"),
+        (
+            Facts(customer_tier="gold", agreement="gold", contacts_7d=1), "Hello", 20,
+            "email, P1, gold agreement, repeat contact × 0.5",
+        ),
+        (Facts(agreement="gold"), "Hello", 480, "email, P3"),  # it names no target for P3
+        (Facts(agreement="gone"), "Hello", 480, "email, P3"),
+        (Facts(conversation_state="waiting"), "Hello", 384, "email, P3, waiting already × 0.8"),
+        (Facts(conversation_state="assigned"), "Hello", 480, "email, P3"),
+        (Facts(customer_tags=("vip",)), "Hello", 240, "email, P3, VIP × 0.5"),
+        (Facts(), "I need it ASAP.", 240, "email, P3, urgent word 'asap' × 0.5"),
+        (Facts(), "I need it asapx.", 480, "email, P3"),
+        (Facts(), "You are terrible. Awful. The worst! I am furious.", 360, "email, P3, angry words × 0.75"),
+        (Facts(), "You are terrible.", 440, "email, P3, angry words × 0.92"),
+        (Facts(), "You are terrible. Thanks!", 480, "email, P3"),
+        (
+            Facts(contacts_7d=1, customer_tags=("vip",)), "Terrible, awful, worst: urgent!", 120,
+            "email, P3, repeat contact × 0.5, VIP × 0.5, urgent word 'urgent' × 0.5, angry words × 0.75, "
+            "never less than × 0.25",
+        ),
+    ],
+)  # fmt: skip
+def test_signals_scale_the_target_within_bounds_and_say_so(facts: Facts, text: str, minutes: int, why: str) -> None:
+    target, told = promise(facts, text, language="en")
+    assert (round(target.total_seconds() / 60), told.partition(": ")[2]) == (minutes, why)
+
+
+def test_words_count_in_their_own_language_or_where_that_is_not_known() -> None:
+    for language, text, counts in (
+        ("de-AT", "Bitte sofort!", True),
+        ("fr", "Bitte sofort!", False),
+        ("fr-CA", "URGENCE", True),
+        ("es", "cuanto  antes", True),
+        (None, "Bitte sofort!", True),
+        ("ja", "urgent", True),  # there is no list of its own
+    ):
+        assert ("urgent word" in promise(Facts(), text, language=language)[1]) is counts, (language, text)
+
+
+def test_a_policy_may_bring_its_own_words_of_urgency_and_ask_for_them_in_its_table() -> None:
+    table = [{"when": {"urgent": True, "agreement": "gold"}, "tier": "P1"}, {"tier": "P3"}]
+    signals = policy(priority={"table": table, "urgent_words": {"en": ["code red"]}})
+    for text, tier in (("We have a Code Red here", "P1"), ("This is urgent", "P3")):
+        interaction, facts = accepted(email(text=text, language="en")), Facts(agreement="gold")
+        priority = prioritise(signals, interaction, facts, evaluate(signals, interaction, facts, NOW))
+        assert priority.tier == tier
+    assert prioritise(signals, accepted(), Facts(), RuleResult()).tier_why == "priority table, row 2 (everything else)"
+
+
+def test_a_policy_without_signals_keeps_the_version_that_it_had() -> None:
+    assert PolicySource().version == "p-5da5c9718aa6"
 
 
 def test_the_deadline_lies_in_the_hours_of_the_queue() -> None:

@@ -1,0 +1,120 @@
+"""Recorded interactions, decided by two policies: what would be decided otherwise. The part that its processes load."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from router.core.triage import decide_safely
+from rules.difference import Difference
+from rules.model import PolicySource
+from rules.policy import Policy, compile_policy
+from schemas.structs import Facts, Interaction
+
+EXAMPLES = 3
+KINDS = ("queue", "tier", "answer", "outcome")
+
+
+class _Answer(msgspec.Struct):
+    template: str
+
+
+class _Made(msgspec.Struct, gc=False):
+    """What a dry-run needs of a recorded decision."""
+
+    decided_at: datetime
+    policy_version: str
+    outcome: str
+    tier: str
+    facts: Facts
+    queue: str | None = None
+    answer: _Answer | None = None
+    hold: str | None = None
+    close: str | None = None
+
+
+Move = tuple[str, str, str]
+"""(kind, before, after)."""
+
+
+@dataclass
+class Found:
+    """How much would change, by kind and by what becomes what, each with a few examples."""
+
+    looked_at: int = 0
+    changed: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    moves: Counter[Move] = field(default_factory=Counter)
+    examples: dict[Move, list[dict[str, str]]] = field(default_factory=dict)
+
+    def add(self, other: "Found") -> None:
+        self.looked_at += other.looked_at
+        self.changed += other.changed
+        self.kinds.update(other.kinds)
+        self.moves.update(other.moves)
+        for move, more in other.examples.items():
+            self.examples[move] = (self.examples.get(move, []) + more)[:EXAMPLES]
+
+    def as_json(self) -> dict[str, Any]:
+        """`looked_at`, `changed`, `changes` by kind, and `moves`, the most frequent first."""
+        return {
+            "looked_at": self.looked_at,
+            "changed": self.changed,
+            "changes": {kind: self.kinds[kind] for kind in KINDS},
+            "moves": [
+                {"kind": kind, "before": before, "after": after, "count": count,
+                 "examples": self.examples[kind, before, after]}
+                for (kind, before, after), count in self.moves.most_common()
+            ],
+        }  # fmt: skip
+
+
+_interactions = msgspec.json.Decoder(Interaction)
+_decisions = msgspec.json.Decoder(_Made)
+
+
+@lru_cache(maxsize=2)
+def _compiled(active: bytes, draft: bytes) -> tuple[Policy, Policy, Difference]:
+    both = compile_policy(PolicySource.from_json(active)), compile_policy(PolicySource.from_json(draft))
+    return *both, Difference(*both)
+
+
+def compare(active: bytes, draft: bytes, recorded: Sequence[tuple[bytes, bytes]]) -> Found:
+    """Decide by both policies (sources as JSON) what is recorded: interactions and the decisions on them."""
+    active_policy, draft_policy, difference = _compiled(active, draft)
+    found = Found(looked_at=len(recorded))
+    for body, decision in recorded:
+        interaction, made = _interactions.decode(body), _decisions.decode(decision)
+        if not difference.touches(interaction, made.facts, made.decided_at):
+            continue
+        # What the active policy decided is what it would decide: only what an older one decided is decided again.
+        by_active = made.policy_version == active_policy.version
+        before = _shown(made) if by_active else _outcome(active_policy, interaction, made)
+        after = _outcome(draft_policy, interaction, made)
+        changes = [(kind, before[kind], after[kind]) for kind in KINDS if before[kind] != after[kind]]
+        found.changed += bool(changes)
+        for move in changes:
+            found.kinds[move[0]] += 1
+            found.moves[move] += 1
+            shown = found.examples.setdefault(move, [])
+            if len(shown) < EXAMPLES:
+                subject = interaction.subject or interaction.text[:80]
+                shown.append({"id": interaction.id, "reference": interaction.reference, "subject": subject})
+    return found
+
+
+def _outcome(policy: Policy, interaction: Interaction, made: _Made) -> dict[str, str]:
+    return _shown(decide_safely(policy, interaction, made.facts, made.decided_at))
+
+
+def _shown(decision: Any) -> dict[str, str]:
+    return {
+        "queue": decision.queue or "",
+        "tier": decision.tier,
+        "answer": decision.answer.template if decision.answer else "",
+        "outcome": decision.hold or decision.close or decision.outcome,
+    }
