@@ -3,7 +3,12 @@
 import shutil
 from pathlib import Path
 
+import orjson
+
+from rules.editors import json_schema
 from schemas.errors import ConfigError
+
+SCHEMA = "rules.schema.json"
 
 
 def example_folder() -> Path:
@@ -26,4 +31,10 @@ def write_starter(folder: Path) -> list[Path]:
     for path, target in zip(files, targets, strict=True):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    return targets
+    for target in targets:
+        if target.parent.name == "rules":  # in a checkout editors find it among the documents
+            text = target.read_text(encoding="utf-8")
+            target.write_text(text.replace(f"../../../docs/{SCHEMA}", f"../{SCHEMA}"), encoding="utf-8")
+    schema = folder / SCHEMA
+    schema.write_bytes(orjson.dumps(json_schema()) + b"\n")
+    return [*targets, schema]

@@ -15,7 +15,7 @@ from rules.policy import Policy
 from rules.priority import prioritise
 from rules.problems import did_you_mean
 from rules.templates import TemplateError
-from schemas import fast
+from schemas import fast, structs
 from schemas.decision import Facts
 from schemas.errors import ConfigError
 from schemas.interaction import Contact
@@ -58,10 +58,7 @@ def differences(policy: Policy, case: dict[str, Any]) -> list[str]:
     if wrong:
         return wrong
     try:
-        now = datetime.fromisoformat(str(case["at"])) if "at" in case else OPEN
-        contact = contact_of(dict(case.get("given") or {}), now)
-        interaction = fast.as_struct(as_if_accepted(contact, policy, now, "case", 0, **(case.get("accepted") or {})))
-        facts = Facts.model_validate(case.get("facts") or {})
+        interaction, facts, now = situation(policy, case)
     except ValidationError as error:
         return [f"given: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
     except (ValueError, TypeError) as error:
@@ -105,6 +102,14 @@ def differences(policy: Policy, case: dict[str, Any]) -> list[str]:
     if "errors" not in expect:
         found += [f"error: {error}" for error in result.errors]
     return found + (_words(policy, interaction, result, says, never, now) if says or never else [])
+
+
+def situation(policy: Policy, case: dict[str, Any]) -> tuple[structs.Interaction, Facts, datetime]:
+    """What a case begins with, and when. Raises ValueError, TypeError, ValidationError."""
+    now = datetime.fromisoformat(str(case["at"])) if "at" in case else OPEN
+    contact = contact_of(dict(case.get("given") or {}), now)
+    accepted = as_if_accepted(contact, policy, now, "case", 0, **(case.get("accepted") or {}))
+    return fast.as_struct(accepted), Facts.model_validate(case.get("facts") or {}), now
 
 
 def _words(

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from switchboard.cli.rules_cases import cases_in, differences
+from rules.engine import evaluate
+from switchboard.cli.rules_cases import cases_in, differences, situation
 from tests.kit.policies import EXAMPLE, example_policy
 
 CASES = list(cases_in(sorted((EXAMPLE / "cases").glob("*.yaml"))))
@@ -13,6 +14,15 @@ CASES = list(cases_in(sorted((EXAMPLE / "cases").glob("*.yaml"))))
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["case"]) for _, case in CASES])
 def test_case(case: dict[str, Any]) -> None:
     assert differences(example_policy(), case) == []
+
+
+def test_each_rule_has_a_case_in_which_it_fires() -> None:
+    fired: set[str] = set()
+    for _, case in CASES:
+        result = evaluate(example_policy(), *situation(example_policy(), case))
+        fired |= {trace.name for trace in result.traces if trace.result == "fired"}
+    assert sorted({rule.name for rule in example_policy().source.rules} - fired) == []
+    assert len(example_policy().source.rules) == 30
 
 
 def test_a_case_that_expects_something_else_is_told_apart() -> None:
