@@ -4,6 +4,7 @@ from fastapi import Request
 
 from runtime.http.auth import Principal, TokenCheck, require
 from runtime.http.problem import Problem
+from schemas.interaction import Interaction
 from schemas.work_item import WorkItem
 from store import agents
 from store.agents import Agent
@@ -41,6 +42,11 @@ class SignedIn:
 def may_see(agent: Agent, item: WorkItem) -> bool:
     """An agent sees the items of the queues they serve, and what they hold."""
     return not agent.queues or item.queue in agent.queues or item.agent == agent.name
+
+
+def may_see_held(agent: Agent, interaction: Interaction) -> bool:
+    """What is held is in no queue yet; it may come to the one of its account."""
+    return not agent.queues or interaction.queue in agent.queues
 
 
 def checked(agent: Agent, item: WorkItem) -> WorkItem:

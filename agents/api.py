@@ -1,25 +1,23 @@
 """The desk's HTTP API. Every call is one transaction; every object access goes through `agents.access`."""
 
-from collections.abc import Awaitable
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy.engine import Connection
 from starlette.responses import Response
 
 from agents import access
+from agents.conflicts import ours
 from agents.models import Completed, CompleteRequest, Hold, Item, Line, Me, ReplyRequest
 from agents.port import Context
 from agents.view import view
 from runtime.http.problem import Problem
-from schemas.errors import NotFound, StateConflict
+from schemas.errors import NotFound
 from schemas.reply import Reply
 from schemas.states import WorkItemState
 from schemas.work_item import WorkItem
 from store import deliveries, desk, replies, work_items
 from store.agents import Agent
-
-T = TypeVar("T")
 
 LINE = 200
 
@@ -86,7 +84,7 @@ def make_router(context: Context) -> APIRouter:
     @router.post("/work-items/{item_id}/accept", summary="Accept this work item")
     async def accept(agent: Signed, item_id: str) -> Item:
         await mine(agent, item_id)
-        item = await _ours(claim(agent, item_id))
+        item = await ours(claim(agent, item_id))
         assert item is not None
         return await database.read(lambda conn: view(conn, item))
 
@@ -94,13 +92,13 @@ def make_router(context: Context) -> APIRouter:
     async def renew(agent: Signed, item_id: str, hold: Hold) -> WorkItem:
         await mine(agent, item_id)
         until = context.clock.now() + settings.lease
-        return await _ours(database.write(lambda conn: work_items.renew(conn, item_id, agent.name, hold.epoch, until)))
+        return await ours(database.write(lambda conn: work_items.renew(conn, item_id, agent.name, hold.epoch, until)))
 
     @router.post("/work-items/{item_id}/reply", summary="Answer what has been seen")
     async def reply(agent: Signed, item_id: str, body: ReplyRequest) -> Reply:
         await mine(agent, item_id)
         now = context.clock.now()
-        return await _ours(
+        return await ours(
             database.write(
                 lambda conn: desk.reply(
                     conn,
@@ -127,7 +125,7 @@ def make_router(context: Context) -> APIRouter:
         if item.state == "completed" and item.agent == agent.name and item.epoch == body.epoch:
             return Completed(item=item)  # the same request again, after its response was lost
         now = context.clock.now()
-        done, sent = await _ours(
+        done, sent = await ours(
             database.write(
                 lambda conn: desk.complete(
                     conn,
@@ -157,35 +155,16 @@ def make_router(context: Context) -> APIRouter:
         made = await database.read(lambda conn: replies.get(conn, reply_id))
         if made is None or made.author.kind != "agent" or made.author.name != agent.name:
             raise NotFound(f"there is no reply {reply_id} of yours")
-        await _ours(database.write(lambda conn: deliveries.withdraw(conn, outbox, made, agent.name, now)))
+        await ours(database.write(lambda conn: deliveries.withdraw(conn, outbox, made, agent.name, now)))
 
     @router.post("/work-items/{item_id}/release", summary="Give it back, at its old place in line")
     async def release(agent: Signed, item_id: str, hold: Hold) -> WorkItem:
         await mine(agent, item_id)
         now = context.clock.now()
-        return await _ours(
+        return await ours(
             database.write(
                 lambda conn: desk.release(conn, outbox, item_id=item_id, agent=agent.name, epoch=hold.epoch, now=now)
             )
         )
 
     return router
-
-
-async def _ours(call: Awaitable[T]) -> T:
-    """Conflicts, told apart by a code that programs understand."""
-    try:
-        return await call
-    except desk.NewerMessages as error:
-        messages = [{"seq": m.seq, "text": m.text, "id": m.id} for m in error.messages]
-        raise Problem(409, str(error), code="newer-messages", hint=error.hint, messages=messages) from None
-    except work_items.LeaseLost as error:
-        raise Problem(409, str(error), code="lease-lost", hint=error.hint) from None
-    except desk.NoSuchSeq as error:
-        raise Problem(409, str(error), code="no-such-seq", hint=error.hint) from None
-    except desk.KeyReused as error:
-        raise Problem(409, str(error), code="key-reused", hint=error.hint) from None
-    except desk.NoSuchAnswer as error:
-        raise Problem(409, str(error), code="no-written-answer", hint=error.hint) from None
-    except StateConflict as error:
-        raise Problem(409, str(error), code="conflict", hint=error.hint) from None

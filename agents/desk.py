@@ -1,6 +1,6 @@
 """The desk put together: API, WebSocket, and the sweeper of silent leases."""
 
-from agents import api, socket
+from agents import api, held, socket
 from agents.access import token_check
 from agents.port import Context, Parts
 from agents.sweeper import LeaseSweeper
@@ -12,5 +12,5 @@ def build(context: Context) -> Parts:
     """What the process has to run and to serve. Does no IO."""
     return Parts(
         services=[LeaseSweeper(context)],
-        routers=[api.make_router(context), socket.make_router(context)],
+        routers=[room.make_router(context) for room in (api, held, socket)],
     )

@@ -16,7 +16,7 @@ class InteractionState(StrEnum):
     """An answer was given and is on its way."""
     ANSWERED = "answered"
     HELD = "held"
-    """Set aside by a rule or a limit until somebody releases it."""
+    """Set aside by a rule, a limit or an agent until somebody releases it."""
     CLOSED = "closed"
     """Needs no answer; the reason says why."""
     DEAD_LETTER = "dead_letter"
@@ -49,8 +49,8 @@ I, D, W = InteractionState, DeliveryState, WorkItemState
 
 INTERACTION_MOVES: dict[InteractionState, frozenset[InteractionState]] = {
     I.RECEIVED: frozenset({I.QUEUED, I.ANSWERING, I.HELD, I.CLOSED, I.DEAD_LETTER}),
-    # queued → answered: a call-back whose completion is the answer.
-    I.QUEUED: frozenset({I.ANSWERING, I.ANSWERED, I.CLOSED}),
+    # queued → answered: a call-back whose completion is the answer; queued → held: an agent set it aside.
+    I.QUEUED: frozenset({I.ANSWERING, I.ANSWERED, I.HELD, I.CLOSED}),
     # answering → queued: the answer failed, was withdrawn, or its outcome is unknown.
     I.ANSWERING: frozenset({I.ANSWERED, I.QUEUED}),
     # answered → queued: a bounce came back later.

@@ -1,15 +1,13 @@
 """Giving an interaction another decision: releasing a held one, replaying a dead letter. Raises the round."""
 
-from datetime import datetime
-
 from sqlalchemy.engine import Connection
 
 from schemas.errors import NotFound, StateConflict
-from schemas.interaction import Interaction
 from schemas.states import InteractionState
-from store import dead_letters, decisions, ledger, policies
-from store.outbox import Outbox
+from store import dead_letters, holds, ledger
 from switchboard.base import Base
+
+ACTOR = "cli"
 
 
 async def release(base: Base, interaction_id: str) -> int:
@@ -19,7 +17,7 @@ async def release(base: Base, interaction_id: str) -> int:
     """
     now = base.clock.now()
     return await base.database.write(
-        lambda conn: _again(conn, base.store.outbox, interaction_id, InteractionState.HELD, now)
+        lambda conn: holds.release(conn, base.store.outbox, interaction_id, actor=ACTOR, now=now)
     )
 
 
@@ -39,7 +37,8 @@ async def replay(base: Base, letter_id: str) -> str:
                 f"dead letter {letter_id} holds bytes that gave no interaction",
                 hint="look at them with `dead-letters show`; bring them in again by their channel, then discard",
             )
-        round_ = _again(conn, base.store.outbox, interaction_id, InteractionState.DEAD_LETTER, now)
+        frm = InteractionState.DEAD_LETTER
+        round_ = holds.decide_again(conn, base.store.outbox, interaction_id, frm, actor=ACTOR, now=now)
         dead_letters.settle(conn, letter_id, "replayed")
         return f"interaction {interaction_id} is decided again, round {round_}"
 
@@ -62,31 +61,9 @@ async def discard(base: Base, letter_id: str) -> None:
                 [stored.letter.interaction_id],
                 InteractionState.CLOSED,
                 frm=[InteractionState.DEAD_LETTER],
-                actor="cli",
+                actor=ACTOR,
                 at=now,
                 reason="canceled",
             )
 
     await base.database.write(work)
-
-
-def _again(conn: Connection, out: Outbox, interaction_id: str, frm: InteractionState, now: datetime) -> int:
-    standing = ledger.standings(conn, [interaction_id]).get(interaction_id)
-    if standing is not None and standing.state is not frm:
-        hint = "switchboard dead-letters replay" if standing.state is InteractionState.DEAD_LETTER else ""
-        raise StateConflict(f"interaction {interaction_id} is {standing.state}, not {frm}", hint=hint)
-    interaction = ledger.load(conn, [interaction_id]).get(interaction_id)
-    if interaction is None:
-        raise NotFound(f"no interaction {interaction_id!r}", hint="switchboard interactions list")
-    made = decisions.of_interaction(conn, interaction_id)
-    raised: Interaction = interaction.model_copy(
-        update={
-            "round": interaction.round + 1,
-            "policy_version": policies.active_version(conn),
-            "released_from": made[-1][0].hold_rule if made and frm is InteractionState.HELD else None,
-        }
-    )
-    if not ledger.reissue(conn, raised, frm=frm, actor="cli", at=now):
-        raise StateConflict(f"interaction {interaction_id} is not {frm}")
-    out.put(conn, raised)
-    return raised.round

@@ -235,3 +235,24 @@ async def test_text_has_enough_contrast(browser: Browser, town: Running, scheme:
     )
     assert low == []
     await context.close()
+
+
+async def test_spam_is_set_aside_and_released_with_one_click_each(browser: Browser, town: Running) -> None:
+    page, wrong = await opened(browser, town.stage.http, width=380)
+    await page.get_by_label("Write as the customer").fill("I need help with my order")
+    await page.get_by_label("Write as the customer").press("Enter")
+    await sign_in(page, town)
+    await expect(page.get_by_role("heading", name="Waiting for an agent (1)")).to_be_visible(timeout=20_000)
+    await page.get_by_role("button", name="Take the next").click()
+    await page.get_by_role("button", name="Hold as spam").click()
+    await expect(page.get_by_text("Set aside as spam.")).to_be_visible()
+    await expect(page.locator(".sum")).to_contain_text("1 held", timeout=15_000)
+    await page.get_by_text("Set aside", exact=True).click()
+    aside = page.locator("details.aside")
+    await expect(aside.get_by_text("I need help with my order")).to_be_visible()
+    await tab_to(page, "Release SB-")
+    await page.keyboard.press("Enter")
+    await expect(aside.get_by_text("it is decided on again")).to_be_visible()
+    await expect(aside.get_by_text("Nothing is set aside.")).to_be_visible(timeout=15_000)
+    await expect(page.get_by_role("heading", name="Waiting for an agent (1)")).to_be_visible(timeout=20_000)
+    assert wrong == []

@@ -93,10 +93,11 @@ async def site(database: Database, tmp_path: Path) -> AsyncIterator[Site]:
 READS = [
     ("GET", "/api/desk/me"),
     ("GET", "/api/desk/work-items"),
+    ("GET", "/api/desk/held"),
     ("GET", "/api/ops/ledger"),
     ("GET", "/api/ops/recent"),
 ]
-ACTS = ["", "/accept", "/renew", "/reply", "/complete", "/release"]
+ACTS = ["", "/accept", "/renew", "/reply", "/complete", "/release", "/hold"]
 BODY = {"epoch": 1, "key": "12345678", "text": "x", "answers_through": 1}
 
 
@@ -188,6 +189,37 @@ async def test_a_mail_that_is_on_its_way_is_not_withdrawn(site: Site) -> None:
         async with session.post(f"/api/desk/replies/{quote(made.id, safe='')}/withdraw") as response:
             assert response.status == 409
             assert "attempting" in await response.text()
+
+
+async def test_what_is_set_aside_is_released_or_closed_with_one_call(site: Site) -> None:
+    first, second = await site.queued(email("m1", text="Buy my pills"), email("m2", text="Buy my watches"))
+    async with site.http("ada") as session:
+        for interaction in (first, second):
+            item = quote((await site.item(interaction)).id, safe="")
+            async with session.post(f"/api/desk/work-items/{item}/accept") as response:
+                epoch = (await response.json())["item"]["epoch"]
+            async with session.post(f"/api/desk/work-items/{item}/hold", json={"epoch": epoch}) as response:
+                assert (await response.json())["state"] == "canceled"
+        async with session.get("/api/desk/held") as response:
+            assert {(h["id"], h["reason"]) for h in await response.json()} == {(first.id, "spam"), (second.id, "spam")}
+    async with site.http("cleo") as session:  # who serves another queue
+        async with session.get("/api/desk/held") as response:
+            assert await response.json() == []
+        async with session.post(f"/api/desk/held/{first.id}/release") as response:
+            assert response.status == 404
+    async with site.http("ben") as session:
+        for path, body, status in (
+            (f"{first.id}/release", None, 204),
+            (f"{first.id}/release", None, 409),
+            (f"{second.id}/close", {"reason": "spam"}, 204),
+            ("nothing/close", {}, 404),
+        ):
+            async with session.post(f"/api/desk/held/{path}", json=body) as response:
+                assert response.status == status, path
+        async with session.get("/api/desk/held") as response:
+            assert await response.json() == []
+    assert await site.house.state(first) is S.RECEIVED
+    assert await site.house.state(second) is S.CLOSED
 
 
 async def test_the_line_is_pushed(site: Site) -> None:

@@ -224,6 +224,12 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
     setTimeout(() => first.current && first.current.focus(), 50);
     setNotice("Given back, at its old place in line.");
   });
+  const hold = () => doing(async () => {
+    await call(token, "POST", path("/hold"), { epoch: open.item.epoch, reason: "spam" });
+    setOpen(null);
+    setTimeout(() => first.current && first.current.focus(), 50);
+    setNotice("Set aside as spam. Below it can be released again.");
+  });
 
   // What changed for an item that is open here: read it again, so that new messages show up at once.
   const held = open && mine.find((item) => item.id === open.item.id);
@@ -277,8 +283,37 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
             <button disabled=${busy || !text.trim()} onClick=${send}>Send and keep</button></div>`
           : html`<p class="notice">Call back, then complete: the call is the answer.</p>`}
         <div class="row end"><button disabled=${busy} onClick=${back}>Give back</button>
-          <button disabled=${busy} onClick=${() => finish("")}>${written ? "No answer needed" : "I have called back"}</button></div>`}`}
+          <button disabled=${busy} onClick=${hold}>Hold as spam</button>
+          <button disabled=${busy} onClick=${() => finish("")}>${written ? "No answer needed" : "I have called back"}</button></div>`}
+      <${Held} token=${token} />`}
   </section>`;
+}
+
+// What a rule, a limit or a colleague has set aside: one click decides on it again, another closes it.
+function Held({ token }) {
+  const [shown, setShown] = useState(false);
+  const [held, setHeld] = useState([]);
+  const [notice, setNotice] = useState("");
+  const read = () => call(token, "GET", "/held").then(setHeld, (error) => setNotice(error.message));
+  useEffect(() => {
+    if (!shown) return;
+    read();
+    const timer = setInterval(read, 5000);
+    return () => clearInterval(timer);
+  }, [shown]);
+  const settle = async (one, verb, body, said) => {
+    try { await call(token, "POST", `/held/${encodeURIComponent(one.id)}/${verb}`, body); setNotice(`${one.reference}: ${said}`); }
+    catch (error) { setNotice(error.message); }
+    read();
+  };
+  return html`<details class="aside" onToggle=${(e) => setShown(e.target.open)}><summary>Set aside${shown ? ` (${held.length})` : ""}</summary>
+    <p role="status" class=${notice ? "notice" : ""}>${notice}</p>
+    ${!held.length && html`<p class="empty">Nothing is set aside.</p>`}
+    <ul class="aside">${held.map((one) => html`<li key=${one.id}>
+      <p><b>${one.reference}</b> ${one.sender_name || one.sender || "customer"} (${one.verdict}) · <span class="soft">${one.reason}</span></p>
+      <p dir="auto">${one.subject && html`<b>${one.subject}</b> `}${one.text}</p>
+      <div class="row"><button onClick=${() => settle(one, "release", undefined, "released, it is decided on again.")} aria-label=${`Release ${one.reference}`}>Release</button>
+        <button onClick=${() => settle(one, "close", { reason: "spam" }, "closed as spam.")} aria-label=${`Close ${one.reference} as spam`}>Close as spam</button></div></li>`)}</ul></details>`;
 }
 
 function SignIn({ signIn }) {

@@ -1,0 +1,76 @@
+"""Setting interactions aside for a person to look at, and putting them back in front of the router."""
+
+from datetime import datetime
+
+from sqlalchemy.engine import Connection
+
+from schemas.errors import NotFound, StateConflict
+from schemas.interaction import Interaction
+from schemas.states import InteractionState, WorkItemState
+from schemas.work_item import WorkItem
+from store import conversations, decisions, ledger, policies, work_items
+from store.outbox import Outbox
+
+
+def hold(
+    conn: Connection, out: Outbox, *, item_id: str, agent: str, epoch: int, reason: str, now: datetime
+) -> WorkItem:
+    """Set a work item's messages aside; the item is canceled. Raises NotFound, LeaseLost."""
+    # The conversation first, then the item: everybody takes the two in this order.
+    last = conversations.lock(conn, work_items.get(conn, item_id).conversation_id) or 0
+    item = work_items.held(conn, item_id, agent, epoch)
+    waiting = ledger.ids_in_state(conn, item.conversation_id, InteractionState.QUEUED, last)
+    ledger.move(
+        conn,
+        waiting,
+        InteractionState.HELD,
+        frm=[InteractionState.QUEUED],
+        actor=f"agent:{agent}",
+        at=now,
+        reason=reason,
+    )
+    return work_items.move(conn, out, item_id, WorkItemState.CANCELED, now=now, reason=f"held: {reason}")
+
+
+def release(conn: Connection, out: Outbox, interaction_id: str, *, actor: str, now: datetime) -> int:
+    """Have a held interaction decided again, without the rule that held it. The round. Raises NotFound,
+    StateConflict."""
+    return decide_again(conn, out, interaction_id, InteractionState.HELD, actor=actor, now=now)
+
+
+def close(conn: Connection, interaction_id: str, *, reason: str, actor: str, now: datetime) -> None:
+    """Close a held interaction unanswered. Raises NotFound, StateConflict."""
+    _standing_in(conn, interaction_id, InteractionState.HELD)
+    frm = [InteractionState.HELD]
+    ledger.move(conn, [interaction_id], InteractionState.CLOSED, frm=frm, actor=actor, at=now, reason=reason)
+
+
+def decide_again(
+    conn: Connection, out: Outbox, interaction_id: str, frm: InteractionState, *, actor: str, now: datetime
+) -> int:
+    """Put an interaction back in front of the router, with the policy of today. Raises NotFound, StateConflict."""
+    _standing_in(conn, interaction_id, frm)
+    interaction = ledger.load(conn, [interaction_id]).get(interaction_id)
+    if interaction is None:
+        raise NotFound(f"no interaction {interaction_id!r}", hint="switchboard interactions list")
+    made = decisions.of_interaction(conn, interaction_id)
+    raised: Interaction = interaction.model_copy(
+        update={
+            "round": interaction.round + 1,
+            "policy_version": policies.active_version(conn),
+            "released_from": made[-1][0].hold_rule if made and frm is InteractionState.HELD else None,
+        }
+    )
+    if not ledger.reissue(conn, raised, frm=frm, actor=actor, at=now):
+        raise StateConflict(f"interaction {interaction_id} is not {frm}")
+    out.put(conn, raised)
+    return raised.round
+
+
+def _standing_in(conn: Connection, interaction_id: str, state: InteractionState) -> None:
+    standing = ledger.standings(conn, [interaction_id]).get(interaction_id)
+    if standing is None:
+        raise NotFound(f"no interaction {interaction_id!r}", hint="switchboard interactions list")
+    if standing.state is not state:
+        hint = "switchboard dead-letters replay" if standing.state is InteractionState.DEAD_LETTER else ""
+        raise StateConflict(f"interaction {interaction_id} is {standing.state}, not {state}", hint=hint)
