@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from agents import access
 from agents.conflicts import ours
+from agents.files import Files
 from agents.models import Completed, CompleteRequest, Hold, Item, Line, Me, ReplyRequest
 from agents.port import Context
 from agents.view import view
@@ -25,6 +26,7 @@ LINE = 200
 def make_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/api/desk", tags=["desk"])
     signed_in = access.SignedIn(context.store)
+    files = Files(context)
     database, outbox, settings = context.store.database, context.store.outbox, context.settings
     Signed = Annotated[Agent, Depends(signed_in)]  # noqa: N806 - a type
 
@@ -97,6 +99,7 @@ def make_router(context: Context) -> APIRouter:
     @router.post("/work-items/{item_id}/reply", summary="Answer what has been seen")
     async def reply(agent: Signed, item_id: str, body: ReplyRequest) -> Reply:
         await mine(agent, item_id)
+        enclosed = files.enclosed(body, agent)
         now = context.clock.now()
         return await ours(
             database.write(
@@ -111,6 +114,7 @@ def make_router(context: Context) -> APIRouter:
                     answers_through=body.answers_through,
                     now=now,
                     not_before=now + settings.undo,
+                    enclosed=enclosed,
                 )
             )
         )
@@ -124,6 +128,7 @@ def make_router(context: Context) -> APIRouter:
         item = await mine(agent, item_id)
         if item.state == "completed" and item.agent == agent.name and item.epoch == body.epoch:
             return Completed(item=item)  # the same request again, after its response was lost
+        enclosed = files.enclosed(body, agent)
         now = context.clock.now()
         done, sent = await ours(
             database.write(
@@ -139,6 +144,7 @@ def make_router(context: Context) -> APIRouter:
                     key=body.key,
                     text=body.text,
                     not_before=now + settings.undo,
+                    enclosed=enclosed,
                 )
             )
         )

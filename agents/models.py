@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic.networks import validate_email
 
 from schemas.base import Instant, Model
 from schemas.reply import Reply
 from schemas.text import Line as TextLine
-from schemas.text import clean_text
+from schemas.text import clean_line, clean_text
 from schemas.work_item import WorkItem
 from store.desk import Disposition
 
@@ -22,6 +23,11 @@ def _words(value: Any) -> Any:
 Words = Annotated[str, BeforeValidator(_words)]
 """What goes to a customer: cleaned, and more than blanks."""
 Key = TextLine
+
+
+def address(value: str) -> str:
+    """A mail address, in lower case. Raises ValueError."""
+    return validate_email(clean_line(value))[1].lower()
 
 
 class Me(Model):
@@ -86,7 +92,30 @@ class Hold(Model):
     epoch: int = Field(ge=0, le=MAX_INT)
 
 
-class ReplyRequest(Hold):
+class Uploaded(Model):
+    """A file that waits for its answer."""
+
+    id: str = Field(description="Names it in an answer; good for a day, and for the agent who brought it.")
+    name: str
+    media_type: str
+    size: int
+
+
+class FileOf(Model):
+    """A file of an answer."""
+
+    id: str = Field(min_length=1, max_length=4000, description="As it was given when the file was uploaded.")
+    inline: bool = Field(default=False, description="An image that stands in the text.")
+
+
+class Enclosed(Model):
+    """What goes with an answer besides its words. Mails only."""
+
+    cc: tuple[Annotated[str, AfterValidator(address)], ...] = Field(default=(), description="Who gets it as well.")
+    files: tuple[FileOf, ...] = ()
+
+
+class ReplyRequest(Hold, Enclosed):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [{"epoch": 1, "key": "0b3a5f6e9d", "text": "Your parcel left today.", "answers_through": 2}]
@@ -98,7 +127,7 @@ class ReplyRequest(Hold):
     answers_through: int = Field(ge=0, le=MAX_INT, description="The highest seq that the agent has seen.")
 
 
-class CompleteRequest(Hold):
+class CompleteRequest(Hold, Enclosed):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [

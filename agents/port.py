@@ -1,7 +1,7 @@
 """What the desk is given, and what it brings to the process."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import APIRouter
 
@@ -18,6 +18,8 @@ class Context:
     clock: Clock
     metrics: Metrics
     settings: DeskSettings
+    secret: bytes = field(repr=False)
+    """The installation's key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

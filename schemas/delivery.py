@@ -10,7 +10,8 @@ from schemas.states import DeliveryState
 
 
 class Delivery(Model):
-    """Id: `<reply id>:delivery:<change>`, where change counts the delivery's state changes from 1."""
+    """Id: `<reply id>:delivery:<change>`, where change counts the delivery's state changes from 1; that of a copy has
+    its recipient, too."""
 
     TYPE: ClassVar[str] = "switchboard.delivery.reported.v1"
 

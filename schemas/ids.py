@@ -57,8 +57,9 @@ def work_item_id(conversation: str, count: int) -> str:
     return f"{conversation}:work:{count}"
 
 
-def delivery_id(reply: str, change: int) -> str:
-    return f"{reply}:delivery:{change}"
+def delivery_id(reply: str, change: int, copy_to: str = "") -> str:
+    """`copy_to`: the recipient, if it is not the customer."""
+    return f"{reply}:copy:{copy_to}:delivery:{change}" if copy_to else f"{reply}:delivery:{change}"
 
 
 def dedupe_key(channel: str, account: str, native_id: str, digest: str) -> str:

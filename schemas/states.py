@@ -67,8 +67,8 @@ DELIVERY_MOVES: dict[DeliveryState, frozenset[DeliveryState]] = {
     D.DEFERRED: frozenset({D.ATTEMPTING, D.FAILED}),
     D.SENT: frozenset({D.FAILED}),
     D.FAILED: frozenset(),
-    # unknown → sent | pending: a human said so (`deliveries resolve --sent | --resend`).
-    D.UNKNOWN: frozenset({D.SENT, D.PENDING}),
+    # unknown → sent | pending: a human said so (`deliveries resolve --sent | --resend`); → failed: it came back.
+    D.UNKNOWN: frozenset({D.SENT, D.PENDING, D.FAILED}),
     D.WITHDRAWN: frozenset(),
 }
 

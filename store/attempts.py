@@ -150,9 +150,10 @@ def finish_all(conn: Connection, out: Outbox, ends: Sequence[End], now: datetime
             }
         )
         reply = row.body or {}
+        customer = reply.get("recipient", {}).get("address", end.recipient)
         told.append(
             Delivery(
-                id=ids.delivery_id(end.reply_id, row.change + 1),
+                id=ids.delivery_id(end.reply_id, row.change + 1, end.recipient if end.recipient != customer else ""),
                 reply_id=end.reply_id,
                 conversation_id=row.conversation_id,
                 channel=row.channel,

@@ -1,4 +1,5 @@
-"""What a bounce does to the delivery that it is about: sent becomes failed, and the applier reopens the work item."""
+"""What a bounce does to the delivery that it is about: sent becomes failed, and the applier reopens the work item. What
+was unknown is known by it, too: a mail that comes back had been sent."""
 
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from store.deliveries import finish
 from store.outbox import Outbox
 from store.tables import deliveries, thread_index
 
+_GONE = (DeliveryState.SENT, DeliveryState.UNKNOWN)
 UNDELIVERABLE = "undeliverable"
 """The tag of a customer whose address is no good."""
 
@@ -26,7 +28,7 @@ def apply(conn: Connection, out: Outbox, bounce: EmailBounce, conversation_id: s
     if bounce.kind == "delayed":
         return False
     query = select(deliveries.c.reply_id, deliveries.c.recipient, deliveries.c.provider_id).where(
-        deliveries.c.state == DeliveryState.SENT.value, deliveries.c.channel == "email"
+        deliveries.c.state.in_(_GONE), deliveries.c.channel == "email"
     )
     if bounce.about_message_id:
         about = bounce.about_message_id.strip("<> ").lower()
@@ -36,13 +38,13 @@ def apply(conn: Connection, out: Outbox, bounce: EmailBounce, conversation_id: s
         query = query.where(
             deliveries.c.conversation_id == conversation_id, deliveries.c.recipient.in_(bounce.recipients)
         )
-    row = conn.execute(query.order_by(deliveries.c.changed_at.desc()).limit(1)).one_or_none()
-    if row is None:
+    rows = conn.execute(query.order_by(deliveries.c.changed_at.desc())).all()
+    if not rows:
         return False
+    # A mail to several has one Message-ID: the report says for whom it is.
+    row = next((row for row in rows if row.recipient in bounce.recipients), rows[0])
     why = f"bounced{f' ({bounce.status})' if bounce.status else ''}: {_words(bounce)}"
-    came = finish(
-        conn, out, row.reply_id, row.recipient, DeliveryState.FAILED, frm=[DeliveryState.SENT], now=now, detail=why
-    )
+    came = finish(conn, out, row.reply_id, row.recipient, DeliveryState.FAILED, frm=_GONE, now=now, detail=why)
     if came and bounce.kind == "hard":
         customers.tag(conn, "email", row.recipient, UNDELIVERABLE)
     return came

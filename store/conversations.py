@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from schemas import ids
 from schemas.interaction import ChatContent, Contact, EmailContent
 from schemas.states import InteractionState
-from store.sql import dialect_insert, insert_many_new, rows_of
+from store.sql import dialect_insert, insert, insert_many_new, rows_of
 from store.tables import conversation_aliases, conversations, interactions, participants, thread_index
 
 FIRST_NUMBER = 1000
@@ -186,6 +186,15 @@ def mentioned_in(conn: Connection, conversation_id: str) -> set[str]:
     """Who was only in copy: nothing is sent to them until an agent adds them."""
     rows = conn.execute(_ROLES, {"wanted": [conversation_id]})
     return {row.address for row in rows if row.role == MENTIONED}
+
+
+def join(conn: Connection, conversation_id: str, addresses: Iterable[str]) -> None:
+    """An agent has added these: their answers belong to the conversation, too."""
+    for address in sorted(set(addresses)):
+        made = insert(conn, participants).values(conversation_id=conversation_id, address=address, role=PARTICIPANT)
+        conn.execute(
+            made.on_conflict_do_update(index_elements=["conversation_id", "address"], set_={"role": PARTICIPANT})
+        )
 
 
 def index_messages(conn: Connection, conversation_id: str, message_ids: Iterable[str]) -> None:

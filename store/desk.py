@@ -1,6 +1,7 @@
 """What an agent does to a work item, each in one transaction under the conversation's lock."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -9,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from schemas import ids
 from schemas.errors import StateConflict
-from schemas.interaction import Interaction
+from schemas.interaction import Attachment, Interaction
 from schemas.reply import Author, Reply
 from schemas.states import InteractionState, WorkItemState
 from schemas.work_item import WorkItem
@@ -20,6 +21,17 @@ from store.tables import conversations as conversations_table
 
 Disposition = Literal["no_answer_needed", "spam", "duplicate_content", "canceled"]
 """Why a work item is completed without an answer to what it still holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosed:
+    """What goes with a mail besides its words: further recipients, and files that lie in the blob store."""
+
+    cc: tuple[str, ...] = ()
+    files: tuple[Attachment, ...] = ()
+
+
+NOTHING = Enclosed()
 
 
 class NewerMessages(StateConflict):
@@ -56,6 +68,7 @@ def reply(
     answers_through: int,
     now: datetime,
     not_before: datetime | None = None,
+    enclosed: Enclosed = NOTHING,
 ) -> Reply:
     """Answer what the agent has seen. Until `not_before` a mail can be withdrawn; other channels do not wait. `key` is
     the client's: the same key gives the same reply, once.
@@ -63,7 +76,7 @@ def reply(
     Raises NotFound, LeaseLost, NoSuchAnswer.
     """
     item = _locked(conn, item_id, agent, epoch, answers_through)
-    return _reply(conn, out, item, agent, key, text, answers_through, now, not_before)
+    return _reply(conn, out, item, agent, key, text, answers_through, now, not_before, enclosed)
 
 
 def complete(
@@ -79,6 +92,7 @@ def complete(
     key: str | None = None,
     text: str | None = None,
     not_before: datetime | None = None,
+    enclosed: Enclosed = NOTHING,
 ) -> tuple[WorkItem, Reply | None]:
     """Finish a work item, with a last reply if `text` is given: both or none.
 
@@ -98,9 +112,8 @@ def complete(
         )
     sent = None
     if text is not None:
-        sent = _reply(
-            conn, out, item, agent, key or ids.work_item_id(item_id, epoch), text, answers_through, now, not_before
-        )
+        key = key or ids.work_item_id(item_id, epoch)
+        sent = _reply(conn, out, item, agent, key, text, answers_through, now, not_before, enclosed)
     left = ledger.ids_in_state(conn, item.conversation_id, InteractionState.QUEUED, answers_through)
     called = item.channel == "phone_log" and disposition == "no_answer_needed"
     ledger.move(
@@ -153,11 +166,12 @@ def _reply(
     answers_through: int,
     now: datetime,
     not_before: datetime | None,
+    enclosed: Enclosed,
 ) -> Reply:
     reply_id = ids.agent_reply_id(item.conversation_id, key)
     known = replies.get(conn, reply_id)
     if known is not None:
-        if known.text != text:
+        if (known.text, known.cc, known.files) != (text, enclosed.cc, enclosed.files):
             raise KeyReused("this key was used for another reply", hint="make a new key for a new text")
         return known
     latest = _addressee(conn, item.conversation_id, answers_through)
@@ -168,6 +182,12 @@ def _reply(
             f"a {latest.channel} contact cannot be answered in writing",
             hint="call back, then complete the work item",
         )
+    if latest.channel != "email" and (enclosed.cc or enclosed.files):
+        raise NoSuchAnswer(
+            f"an answer by {latest.channel} carries words alone: no files, no copies",
+            hint="write a link, or ask for a mail address",
+        )
+    conversations.join(conn, item.conversation_id, enclosed.cc)
     answered = ledger.ids_in_state(conn, item.conversation_id, InteractionState.QUEUED, answers_through)
     made = Reply(
         id=reply_id,
@@ -179,6 +199,8 @@ def _reply(
         author=Author(kind="agent", name=agent),
         subject=latest.subject,
         text=text,
+        cc=enclosed.cc,
+        files=enclosed.files,
         automatic=False,
         answers=tuple(answered),
         answers_through=answers_through,

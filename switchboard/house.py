@@ -40,6 +40,7 @@ from store.relay_outbox import RelayOutbox
 from switchboard.base import Base, StoreService, make_base
 from switchboard.lives import BrokerLives
 from switchboard.page import page_router
+from switchboard.rules_api import rules_router
 from switchboard.secret import load_secret
 from switchboard.settings import Configuration
 from switchboard.version import __version__
@@ -122,7 +123,11 @@ class House:
         if "agents" in self.roles:
             desk_parts = desk.build(
                 DeskContext(
-                    store=self.base.store, clock=self.base.clock, metrics=self.base.metrics, settings=self.settings.desk
+                    store=self.base.store,
+                    clock=self.base.clock,
+                    metrics=self.base.metrics,
+                    settings=self.settings.desk,
+                    secret=self._secret(),
                 )
             )
             services += desk_parts.services
@@ -131,7 +136,7 @@ class House:
             routers += live.build(
                 OpsContext(store=self.base.store, clock=self.base.clock, metrics=self.base.metrics, check=check)
             )
-            routers.append(page_router(demo=self._demo))
+            routers += [rules_router(self.base.database, self.base.clock, check), page_router(demo=self._demo)]
         # A process without pages has health pages if it was told where: the file's address is the pages'.
         if routers or "http.bind" in self.configuration.given:
             self.http = self._http(routers, mounts)
@@ -140,8 +145,11 @@ class House:
             services += inbound
         return services
 
-    def _channel_context(self) -> ChannelContext:
+    def _secret(self) -> bytes:
         self.configuration.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return load_secret(self.configuration.data_dir)
+
+    def _channel_context(self) -> ChannelContext:
         return ChannelContext(
             store=self.base.store,
             clock=self.base.clock,
@@ -150,7 +158,7 @@ class House:
             smtp_ingress=self.settings.smtp_ingress,
             config_dir=self.configuration.path.parent,
             data_dir=self.configuration.data_dir,
-            secret=load_secret(self.configuration.data_dir),
+            secret=self._secret(),
         )
 
     def _http(self, routers: Sequence[APIRouter], mounts: dict[str, Any]) -> HttpServer:
@@ -163,6 +171,7 @@ class House:
             max_body_bytes=http.max_body_bytes,
             version=__version__,
             mounts=mounts,
+            larger={desk.FILES: self.settings.desk.file_bytes + desk.FORM_BYTES},
         )
         return HttpServer(app, host=http.host, port=http.port, trusted_proxies=http.trusted_proxies)
 

@@ -15,9 +15,9 @@ from channels.chat.parse import Ack, BadFrame, Hello, Message, contact_of, parse
 from channels.chat.push import ChatPush
 from channels.chat.settings import ChatSettings
 from channels.port import Context
-from channels.signing import Signer
 from runtime.http.limits import TokenBuckets
 from runtime.logs import get_logger
+from runtime.signing import Signer
 from schemas import ids
 from schemas.errors import TemporaryError
 from schemas.reply import Reply

@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from channels.port import Context
-from channels.signing import Signer
 from channels.web_form import page
 from channels.web_form.parse import Mistakes, parse_form
 from channels.web_form.settings import FormDefinition, WebFormSettings
 from runtime.http.limits import TokenBuckets, limited
 from runtime.http.problem import Problem
+from runtime.signing import Signer
 from schemas.codec import Invalid, loads_strict
 from schemas.errors import TemporaryError
 from schemas.interaction import Interaction

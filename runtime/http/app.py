@@ -23,8 +23,10 @@ def create_app(
     max_body_bytes: int,
     version: str = "0",
     mounts: Mapping[str, ASGIApp] | None = None,
+    larger: Mapping[str, int] | None = None,
 ) -> FastAPI:
     """The application: `routers`, `mounts` (path to ASGI app), /healthz, /readyz, /metrics, /openapi.json.
+    `larger`: paths that take larger bodies, and how large.
 
     The interactive documentation pages are off: they load scripts from elsewhere.
     """
@@ -54,6 +56,6 @@ def create_app(
     for path, mounted in (mounts or {}).items():
         app.mount(path, mounted)
     # The last one added is the outermost, so that a refusal by size carries the headers too.
-    app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
+    app.add_middleware(BodyLimit, max_bytes=max_body_bytes, larger=larger)
     app.add_middleware(SecurityHeaders)
     return app

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,17 +33,20 @@ class _TooLargeError(Exception):
 class BodyLimit:
     """Answers 413 to a body over `max_bytes`, declared or streamed, before more of it is held in memory."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, larger: Mapping[str, int] | None = None) -> None:
+        """`larger`: path → its own limit."""
         self._app = app
         self._max = max_bytes
+        self._larger = larger or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most = self._larger.get(scope["path"], self._max)
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > self._max:
-            await self._refuse(scope, receive, send)
+        if not declared.isdigit() or int(declared) > most:
+            await self._refuse(scope, receive, send, most)
             return
         seen = 0
         started = False
@@ -51,7 +55,7 @@ class BodyLimit:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self._max:
+            if seen > most:
                 raise _TooLargeError
             return message
 
@@ -64,12 +68,12 @@ class BodyLimit:
             await self._app(scope, counted, noting)
         except _TooLargeError:
             if not started:
-                await self._refuse(scope, receive, send)
+                await self._refuse(scope, receive, send, most)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
         # A connection closed on unread bytes is reset, and the client never sees why: so a little more
         # is read and thrown away first.
-        spare = max(self._max, 1_048_576)
+        spare = max(most, 1_048_576)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DISCARD_S):
                 while spare > 0:
@@ -77,7 +81,7 @@ class BodyLimit:
                     if message["type"] != "http.request" or not message.get("more_body"):
                         break
                     spare -= len(message.get("body", b""))
-        detail = f"The body is over the limit of {self._max} bytes."
+        detail = f"The body is over the limit of {most} bytes."
         response = problem_response(413, detail, headers={"Connection": "close"})
         await response(scope, receive, send)
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,9 +13,11 @@ from store import agents as agents_
 from switchboard.base import opened
 from switchboard.cli.app import configuration, quiet_logs
 from switchboard.cli.output import Json, emit, err, out, show
+from switchboard.client import QueueConsumer
 
 group = typer.Typer(help="Agents and their tokens.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument()]
+Url = Annotated[str | None, typer.Option("--url", help="Where Switchboard runs; default: the configured one.")]
 
 
 @group.command("list")
@@ -118,16 +122,50 @@ def token(name: Name, label: Annotated[str, typer.Option(help="What it is for.")
 
 
 @group.command()
+def answer(
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="The work item's id.")],
+    text: Annotated[str, typer.Argument(help="Your answer; -: read it from standard input.")] = "-",
+    attach: Annotated[list[Path] | None, typer.Option("--attach", metavar="FILE", help="Goes with the mail.")] = None,
+    cc: Annotated[list[str] | None, typer.Option("--cc", metavar="ADDR", help="Gets the mail as well.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Answer, and give the work item back.")] = False,
+    url: Url = None,
+) -> None:
+    """Answer a work item that waits, or that you hold, and complete it. The token comes from SWITCHBOARD_TOKEN."""
+    quiet_logs()
+    secret = _token()
+    words = (sys.stdin.read() if text == "-" else text).strip()
+    problems = [f"{each}: there is no such file" for each in attach or () if not each.is_file()]
+    if not words:
+        problems.append("there is no text")
+    if problems:
+        raise ConfigError(problems)
+
+    async def work() -> None:
+        async with QueueConsumer(url or configuration().public_url, secret) as queue:
+            held = await queue.accept(item)
+            if keep:
+                await held.reply(words, files=attach or (), cc=cc or ())
+            else:
+                await held.complete(words, files=attach or (), cc=cc or ())
+
+    asyncio.run(work())
+    err.print(f"Answered {item}.")
+
+
+@group.command()
 def work(
-    url: Annotated[
-        str | None, typer.Option("--url", help="Where Switchboard runs; default: the configured one.")
-    ] = None,
+    url: Url = None,
 ) -> None:
     """Take work from the queue and answer it, in this terminal. The token comes from SWITCHBOARD_TOKEN."""
     from switchboard.terminal import work as work_
 
     quiet_logs()
+    secret = _token()
+    asyncio.run(work_(url or configuration().public_url, secret))
+
+
+def _token() -> str:
     secret = os.environ.get("SWITCHBOARD_TOKEN", "")
     if not secret:
         raise ConfigError(["SWITCHBOARD_TOKEN is not set"], hint="switchboard agents token NAME makes one")
-    asyncio.run(work_(url or configuration().public_url, secret))
+    return secret

@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import io
 import logging
+import mimetypes
 import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -153,7 +156,26 @@ class QueueConsumer:
         self._held[item.id] = item
         return item
 
-    async def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    async def upload(self, file: Path) -> str:
+        """A file for an answer: what names it there. Raises OSError when it cannot be read."""
+        data = await asyncio.to_thread(file.read_bytes)
+        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+
+        def form() -> aiohttp.FormData:
+            made = aiohttp.FormData(quote_fields=False)
+            made.add_field("file", io.BytesIO(data), filename=file.name, content_type=kind)
+            return made
+
+        return str((await self.call("POST", "/files", form=form))["id"])
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        form: Callable[[], aiohttp.FormData] | None = None,
+    ) -> Any:
         """One API call, repeated while the server is away: every call is safe to repeat."""
         if self._session is None:
             raise RuntimeError("use `async with QueueConsumer(…)`")
@@ -161,7 +183,8 @@ class QueueConsumer:
         give_up, attempt = loop.time() + (GIVE_UP_S if self.name else FIRST_GIVE_UP_S), 0
         while True:
             try:
-                async with self._session.request(method, self._url + path, json=body) as response:
+                what: Any = {"json": body} if form is None else {"data": form()}
+                async with self._session.request(method, self._url + path, **what) as response:
                     if response.status == 204:
                         return None
                     answer = await response.json(content_type=None)

@@ -2,9 +2,10 @@
 
 import contextlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -15,6 +16,8 @@ class Desk(Protocol):
     """What a work item needs of its consumer."""
 
     async def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any: ...
+
+    async def upload(self, file: Path) -> str: ...
 
     def forget(self, item: "WorkItem") -> None: ...
 
@@ -76,20 +79,28 @@ class WorkItem:
         own = (self.reason,) if self.reason else ()
         return (*own, *(self.messages[-1].why if self.messages else ()))
 
-    async def reply(self, text: str) -> None:
-        """Answer what you have seen, and keep the item. Raises LeaseLost, Conflict."""
+    async def reply(self, text: str, *, files: Iterable[str | Path] = (), cc: Iterable[str] = ()) -> None:
+        """Answer what you have seen, and keep the item. A mail takes `files` and further recipients, too. Raises
+        LeaseLost, Conflict."""
         body = {"epoch": self.epoch, "key": self._key(text), "text": text, "answers_through": self.highest_seq}
-        await self._desk.call("POST", item_path(self.id, "reply"), body)
+        await self._desk.call("POST", item_path(self.id, "reply"), body | await self._enclosed(files, cc))
         self._keys.pop(text, None)
 
-    async def complete(self, text: str | None = None, *, disposition: str = "no_answer_needed") -> None:
+    async def complete(
+        self,
+        text: str | None = None,
+        *,
+        disposition: str = "no_answer_needed",
+        files: Iterable[str | Path] = (),
+        cc: Iterable[str] = (),
+    ) -> None:
         """Finish, with a last reply or without. Raises NewerMessages (then nothing was sent), LeaseLost.
 
         `disposition`, why there is no answer: no_answer_needed, spam, duplicate_content or canceled.
         """
         body: dict[str, Any] = {"epoch": self.epoch, "answers_through": self.highest_seq, "disposition": disposition}
         if text is not None:
-            body.update(text=text, key=self._key(text))
+            body.update(text=text, key=self._key(text), **await self._enclosed(files, cc))
         await self._desk.call("POST", item_path(self.id, "complete"), body)
         self._desk.forget(self)
 
@@ -108,6 +119,9 @@ class WorkItem:
     async def renew(self) -> None:
         """Say that you are still at it; done for you while the consumer is open."""
         await self._desk.call("POST", item_path(self.id, "renew"), {"epoch": self.epoch})
+
+    async def _enclosed(self, files: Iterable[str | Path], cc: Iterable[str]) -> dict[str, Any]:
+        return {"files": [{"id": await self._desk.upload(Path(each))} for each in files], "cc": list(cc)}
 
     def _key(self, text: str) -> str:
         # The same until the server has said yes: who tries again after Unreachable or a timeout of their own

@@ -31,18 +31,19 @@ async def house(database: Database, tmp_path: Path) -> House:
     return House(database, tmp_path)
 
 
-async def answered(house: House) -> tuple[Interaction, Reply]:
+async def answered(house: House, end: DeliveryState = D.SENT, cc: tuple[str, ...] = ()) -> tuple[Interaction, Reply]:
     """An automatic answer that the relay took."""
     asked = await house.accept(email(subject=OPENING_HOURS, text=OPENING_HOURS))
     await house.push(house.decide(asked))
     (reply,) = await house.replies(asked)
-    ann = reply.recipient.address
+    reply = reply.model_copy(update={"cc": cc})
 
     def work(c: Connection) -> None:
         deliveries.copy_in(c, [reply], T1)
         deliveries.arrive(c, "s", T1, T1 + timedelta(minutes=1))
-        assert deliveries.begin(c, reply.id, ann, owner="s", provider_id=SENT_AS, now=T1)
-        deliveries.finish(c, house.out, reply.id, ann, D.SENT, frm=[D.ATTEMPTING], now=T1)
+        for who in deliveries.recipients(reply):
+            assert deliveries.begin(c, reply.id, who, owner="s", provider_id=SENT_AS, now=T1)
+            deliveries.finish(c, house.out, reply.id, who, end, frm=[D.ATTEMPTING], now=T1)
 
     await house.database.write(work)
     return asked, reply
@@ -73,6 +74,20 @@ async def test_a_bounce_turns_sent_into_failed_and_marks_the_address(house: Hous
     assert found.detail.startswith("bounced (5.1.1)")
     known = await house.database.read(lambda c: customers.by_id(c, [asked.customer_id]))
     assert known[asked.customer_id].tags == ("undeliverable",)
+
+
+async def test_a_bounce_settles_what_was_unknown(house: House) -> None:
+    _, reply = await answered(house, D.UNKNOWN)
+    await bounce(house, report())
+    found = await row(house, reply)
+    assert (found.state, found.detail[:7]) == (D.FAILED, "bounced")
+
+
+async def test_of_several_recipients_the_one_that_is_named_has_failed(house: House) -> None:
+    _, reply = await answered(house, cc=("bob@example.net",))
+    await bounce(house, report(recipients=("bob@example.net",)))
+    rows = await house.database.read(lambda c: deliveries.of_conversation(c, reply.conversation_id))
+    assert {each.recipient: each.state for each in rows} == {"ann@example.org": D.SENT, "bob@example.net": D.FAILED}
 
 
 async def test_what_it_reports_reopens_the_work_item(house: House) -> None:

@@ -73,10 +73,12 @@ async def site(database: Database, tmp_path: Path) -> AsyncIterator[Site]:
     store = Store(database, Blobs(tmp_path), house.out, house.intake)
     settings = DeskSettings(lease=parse_duration("30s"), heartbeat=parse_duration("200ms"), max_items=3)
     metrics = Metrics()
-    parts = desk.build(Context(store=store, clock=SystemClock(), metrics=metrics, settings=settings))
+    parts = desk.build(Context(store=store, clock=SystemClock(), metrics=metrics, settings=settings, secret=b"s" * 32))
     check = desk.token_check(store)
     routers = [*parts.routers, *live.build(OpsContext(store=store, clock=SystemClock(), metrics=metrics, check=check))]
-    app = create_app("desk", routers, readiness=dict, metrics=metrics, max_body_bytes=1_000_000)
+    app = create_app(
+        "desk", routers, readiness=dict, metrics=metrics, max_body_bytes=1_000_000, larger={desk.FILES: 11_000_000}
+    )
     server = HttpServer(app, host="127.0.0.1", port=0)
     await server.start()
     found = Site(house, server.url, server, app)

@@ -1,6 +1,8 @@
 """The email sender against an SMTP server that fails on command: at most one mail ever passes the dot."""
 
 import asyncio
+import email
+import email.policy
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -20,6 +22,7 @@ from channels.email.sending.links import Links
 from channels.email.settings import SmtpSettings
 from runtime.clock import SystemClock
 from schemas.errors import StoreUnavailable
+from schemas.interaction import Attachment
 from schemas.reply import Reply
 from schemas.states import DeliveryState
 from store import attempts, deliveries, replies
@@ -214,6 +217,43 @@ class TestLedger:
         assert len(sink.mails) == 1
         assert sink.attempts == 1
 
+    async def test_each_recipient_has_a_state_of_its_own(self, site: Edge, sink: SmtpSink) -> None:
+        sink.refused["bob@example.net"] = "550 5.1.1 no such user"
+        await self.settled(site, made := await self.request(site, cc=("bob@example.net", "carl@example.net")), D.SENT)
+
+        async def rows() -> dict[str, deliveries.Row]:
+            found = await site.database.read(lambda c: deliveries.of_conversation(c, made.conversation_id))
+            return {row.recipient: row for row in found}
+
+        async with asyncio.timeout(10):
+            while {row.state for row in (await rows()).values()} & {D.PENDING, D.ATTEMPTING}:
+                await asyncio.sleep(0.05)
+        found = await rows()
+        assert {who: row.state for who, row in found.items()} == {
+            "ann@example.org": D.SENT,
+            "bob@example.net": D.FAILED,
+            "carl@example.net": D.SENT,
+        }
+        assert found["bob@example.net"].detail.startswith("bob@example.net in copy: there is no such mailbox")
+        assert sorted(to for _, to, _ in sink.mails) == [["ann@example.org"], ["carl@example.net"]]
+        first, second = (email.message_from_bytes(raw, policy=email.policy.default) for _, _, raw in sink.mails)
+        assert first["Message-ID"] == second["Message-ID"], "the same mail for everybody"
+        assert (first["To"], first["Cc"]) == ("ann@example.org", "bob@example.net, carl@example.net")
+
+    async def test_a_file_goes_with_the_mail(self, site: Edge, sink: SmtpSink) -> None:
+        data = bytes(range(256)) * 1000
+        dataref = await site.context.store.blobs.put(data)
+        file = Attachment(name="invoice.pdf", media_type="application/pdf", size=len(data), dataref=dataref)
+        await self.settled(site, await self.request(site, files=(file,)), D.SENT)
+        ((_, _, raw),) = sink.mails
+        (part,) = email.message_from_bytes(raw + b"\r\n", policy=email.policy.default).iter_attachments()  # type: ignore[attr-defined]
+        assert (part.get_filename(), part.get_payload(decode=True)) == ("invoice.pdf", data)
+
+    async def test_a_file_that_is_gone_fails_with_the_reason(self, site: Edge, sink: SmtpSink) -> None:
+        file = Attachment(name="invoice.pdf", size=1, dataref="blob:sha256/" + "0" * 64)
+        row = await self.settled(site, await self.request(site, files=(file,)), D.FAILED)
+        assert ("no payload" in row.detail, sink.mails) == (True, [])
+
     async def test_what_is_deferred_waits_and_what_comes_after_it_waits_too(self, site: Edge, sink: SmtpSink) -> None:
         sink.faults["RCPT"] = "450 greylisted"
         first = await self.request(site)
@@ -292,6 +332,41 @@ class TestLedger:
         monkeypatch.setattr(SystemClock, "now", lambda clock: real(clock) + timedelta(hours=1))
         row = await self.settled(site, made, D.SENT)
         assert (row.attempt, len(sink.mails)) == (2, 1)
+
+
+async def test_stopping_behind_a_slow_domain_is_quick_and_leaves_nothing_unknown(
+    tmp_path: Path, sink: SmtpSink
+) -> None:
+    smtp = {"host": "127.0.0.1", "port": sink.port, "tls": "none", "domain_connections": 3}
+    accounts: dict[str, Any] = {"email": {"support": {"address": "help@shop.example", "smtp": smtp}}}
+    made = examples()["reply"]
+    assert isinstance(made, Reply)
+    now = datetime.now(UTC)
+    slow = [
+        made.model_copy(
+            update={
+                "id": f"r{n}",
+                "conversation_id": f"c{n}",
+                "created_at": now,
+                "recipient": made.recipient.model_copy(update={"address": f"x{n}@slow.example"}),
+            }
+        )
+        for n in range(20)
+    ]
+    sink.faults["RCPT"] = "silent"
+    async with edge(tmp_path, accounts) as site:  # which says so if it is not clean
+        await site.database.write(lambda c: replies.request(c, site.context.store.outbox, slow))
+        await site.database.write(lambda c: deliveries.copy_in(c, slow, now))
+        async with asyncio.timeout(20):
+            while len(sink.talking_of) < 3:
+                await asyncio.sleep(0.05)
+    sink.faults.clear()
+    async with edge(tmp_path, accounts, keep=True) as site:
+        async with asyncio.timeout(30):
+            while await site.database.read(lambda c: deliveries.count(c, [D.PENDING, D.ATTEMPTING, D.DEFERRED])):
+                await asyncio.sleep(0.1)
+        assert await site.database.read(lambda c: deliveries.count(c, [D.SENT])) == 20
+    assert len(sink.mails) == 20
 
 
 @pytest.mark.parametrize(("verb", "kept"), [("MAIL", 0), ("RCPT", 0), ("DATA", 0), ("dot", 0), ("stored", 1)])

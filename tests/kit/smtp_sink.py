@@ -14,6 +14,8 @@ class SmtpSink:
     """
 
     faults: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    """Recipient → what RCPT is answered for it."""
     mails: list[tuple[str, list[str], bytes]] = field(default_factory=list)
     port: int = 0
     attempts: int = 0
@@ -25,7 +27,7 @@ class SmtpSink:
     _sessions: set["asyncio.Task[None]"] = field(default_factory=set)
 
     async def __aenter__(self) -> "SmtpSink":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**26)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -66,7 +68,7 @@ class SmtpSink:
                     recipients.append(line.decode("latin-1").partition("<")[2].partition(">")[0])
                     if task := asyncio.current_task():
                         self.talking_of[task] = recipients[-1]
-                    await self._answer(writer, "RCPT", "250 ok")
+                    await self._answer(writer, "RCPT", self.refused.get(recipients[-1], "250 ok"))
                 case "DATA":
                     await self._answer(writer, "DATA", "354 go on")
                     if "DATA" in self.faults:

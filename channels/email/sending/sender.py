@@ -55,6 +55,8 @@ class EmailSender:
         self._book = Book(context.store, context.clock, presence)
         self._taken: dict[str, set[_Key]] = {}
         """Account → what is in hand."""
+        self._before_data: set[asyncio.Task[object]] = set()
+        """Mails of which no more than the addresses can have been sent yet."""
         self._tasks = TaskOwner()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -65,9 +67,12 @@ class EmailSender:
         self._tasks.spawn("email.sender", self._run())
 
     async def drain(self) -> None:
-        """Begin nothing new, and let what is under way end: an attempt cut short would be unknown."""
+        """Begin nothing new, take back what has not said DATA yet, and let the rest end: an attempt that is cut short
+        then would be unknown."""
         self._stopping = True
         self._wake.set()
+        for task in tuple(self._before_data):
+            task.cancel()
         while any(name.startswith(SEND) for name in self._tasks.running):  # noqa: ASYNC110 - bounded outside
             await asyncio.sleep(0.05)
 
@@ -132,8 +137,12 @@ class EmailSender:
 
     async def _send(self, item: Due) -> None:
         lane, settings = self._lanes[item.reply.account], self._accounts[item.reply.account]
+        me = asyncio.current_task()
+        assert me is not None
+        self._before_data.add(me)
         try:
             async with lane.turn(item.recipient):
+                self._before_data.discard(me)
                 if self._stopping or not lane.open():
                     return  # nothing was begun: it stays pending
                 begun = await self._begin(item, settings)
@@ -147,6 +156,8 @@ class EmailSender:
             await asyncio.sleep(1.0)
         except Exception:  # a bug must not stop the other mails; this one's outcome stays open for a person
             log.exception("an attempt failed in an unforeseen way", reply=item.reply.id)
+        finally:
+            self._before_data.discard(me)
 
     async def _begin(self, item: Due, settings: EmailSettings) -> tuple[str, bytes | Outcome] | None:
         """Under which name the attempt is ours, and the mail; or why there is none."""
@@ -158,13 +169,29 @@ class EmailSender:
     async def _attempt(self, item: Due, settings: EmailSettings, lane: Lane, mail: bytes | Outcome) -> Outcome:
         if isinstance(mail, Outcome):
             return mail
-        async with lane.connection():
-            if self._stopping or not lane.open():
-                return Outcome(DeliveryState.DEFERRED, NOT_YET)
-            # Machine-made mail has a null return path, so that no bounce of it can start a loop (RFC 3834 §3.3).
-            sender = tagged(settings.address, item.reply, self._tokens) if settings.verp else settings.address
-            sender = "" if item.reply.automatic else sender
-            return await transfer(lane.links, sender, wire_address(item.recipient), mail, self._presence.sure)
+        # Machine-made mail has a null return path, so that no bounce of it can start a loop (RFC 3834 §3.3).
+        sender = tagged(settings.address, item.reply, self._tokens) if settings.verp else settings.address
+        sender = "" if item.reply.automatic else sender
+        me = asyncio.current_task()
+        assert me is not None
+
+        def go() -> bool:
+            self._before_data.discard(me)
+            return self._presence.sure()
+
+        self._before_data.add(me)
+        try:
+            async with lane.connection():
+                if self._stopping or not lane.open():
+                    return Outcome(DeliveryState.DEFERRED, NOT_YET)
+                return await transfer(lane.links, sender, wire_address(item.recipient), mail, go)
+        except asyncio.CancelledError:
+            if not self._stopping or me not in self._before_data:
+                raise
+            me.uncancel()
+            return Outcome(DeliveryState.DEFERRED, NOT_YET)
+        finally:
+            self._before_data.discard(me)
 
     async def _end(self, item: Due, owner: str, lane: Lane, outcome: Outcome) -> None:
         state, detail = outcome.state, outcome.detail

@@ -5,7 +5,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.signing import Signer
+from runtime.signing import Signer
 from tests.kit.contacts import NOW
 
 LATER = NOW + timedelta(hours=1)

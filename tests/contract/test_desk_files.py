@@ -1,0 +1,117 @@
+"""Files and copies of an agent's mail, over the API and by the client library."""
+
+import io
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+
+from schemas.reply import Reply
+from schemas.states import DeliveryState
+from store import deliveries, replies
+from switchboard import Conflict, QueueConsumer
+from tests.contract.test_desk_api import BODY, Site, site  # noqa: F401 - a fixture
+from tests.kit.contacts import NOW, chat, email
+
+FILES = "/api/desk/files"
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+async def upload(session: aiohttp.ClientSession, data: bytes, name: str, kind: str) -> tuple[int, dict[str, Any]]:
+    form = aiohttp.FormData(quote_fields=False)
+    form.add_field("file", io.BytesIO(data), filename=name, content_type=kind)
+    async with session.post(FILES, data=form) as response:
+        return response.status, await response.json()
+
+
+async def mine(site: Site, session: aiohttp.ClientSession, contact: object) -> tuple[str, dict[str, Any]]:  # noqa: F811
+    """The path of an item that this agent holds, and the body of an answer."""
+    (asked,) = await site.queued(contact)
+    item = quote((await site.item(asked)).id, safe="")
+    async with session.post("/api/desk/work-items/next") as response:
+        epoch = (await response.json())["item"]["epoch"]
+    return f"/api/desk/work-items/{item}", {**BODY, "epoch": epoch}
+
+
+async def test_files_and_copies_go_with_an_answer(site: Site) -> None:  # noqa: F811
+    async with site.http("ada") as session:
+        item, body = await mine(site, session, email())
+        _, pdf = await upload(session, b"%PDF", "C:\\fakepath\\Übersicht.pdf", "application/pdf")
+        status, image = await upload(session, PNG, "a.png", "image/png")
+        assert (status, image["name"], image["size"], pdf["name"]) == (201, "a.png", 8, "Übersicht.pdf")
+        body |= {"files": [{"id": pdf["id"]}, {"id": image["id"], "inline": True}], "cc": ["Bob@Example.net"]}
+        for _ in range(2):  # sent again, after the response was lost
+            async with session.post(f"{item}/reply", json=body) as response:
+                made = Reply.model_validate(await response.json())
+        async with session.post(f"{item}/reply", json={**body, "cc": []}) as response:
+            assert (response.status, (await response.json())["code"]) == (409, "key-reused")
+    assert made.cc == ("bob@example.net",)
+    assert [(f.name, f.size, bool(f.content_id)) for f in made.files] == [
+        ("Übersicht.pdf", 4, False),
+        ("a.png", 8, True),
+    ]
+    await site.house.database.write(lambda c: deliveries.copy_in(c, [made], NOW))
+    rows = await site.house.database.read(lambda c: deliveries.of_conversation(c, made.conversation_id))
+    assert {row.recipient for row in rows} == {made.recipient.address, "bob@example.net"}
+    async with site.http("ada") as session, session.post(f"/api/desk/replies/{quote(made.id)}/withdraw") as response:
+        assert response.status == 204
+    rows = await site.house.database.read(lambda c: deliveries.of_conversation(c, made.conversation_id))
+    assert {row.state for row in rows} == {DeliveryState.WITHDRAWN}, "from everybody"
+
+
+async def test_a_file_belongs_to_who_brought_it(site: Site) -> None:  # noqa: F811
+    async with site.http("ada") as session, site.http("ben") as other:
+        item, body = await mine(site, session, email())
+        _, theirs = await upload(other, b"x", "x.txt", "text/plain")
+        for bad in (theirs["id"], "blob:sha256/" + "0" * 64):
+            async with session.post(f"{item}/reply", json={**body, "files": [{"id": bad}]}) as response:
+                assert (response.status, (await response.json())["code"]) == (422, "no-such-file")
+
+
+async def test_nobody_uploads_without_a_token_and_nothing_too_large(site: Site) -> None:  # noqa: F811
+    async with site.http(None) as session:
+        assert (await upload(session, b"x", "x.txt", "text/plain"))[0] == 401
+    async with site.http("ada") as session:
+        assert (await upload(session, b"x" * (10 * 1024 * 1024 + 1), "x.bin", "text/plain"))[0] == 413
+        async with session.post(FILES, data=b"no form") as response:
+            assert response.status == 422
+        _, six = await upload(session, b"x" * (6 * 1024 * 1024), "x.bin", "a/b")
+        _, text = await upload(session, b"x", "x.txt", "text/plain")
+        item, body = await mine(site, session, email())
+        for files, status in (([{"id": six["id"]}] * 2, 413), ([{"id": text["id"], "inline": True}], 422)):
+            async with session.post(f"{item}/reply", json={**body, "files": files}) as response:
+                assert response.status == status
+        for cc in (["nobody"], ["a@example.org\r\nBcc: b@example.org"]):
+            async with session.post(f"{item}/reply", json={**body, "cc": cc}) as response:
+                assert response.status == 422
+
+
+async def test_a_chat_says_that_it_carries_words_alone(site: Site) -> None:  # noqa: F811
+    async with site.http("ada") as session:
+        item, body = await mine(site, session, chat("help me please"))
+        _, file = await upload(session, b"x", "x.txt", "text/plain")
+        for more in ({"files": [{"id": file["id"]}]}, {"cc": ["bob@example.net"]}):
+            async with session.post(f"{item}/complete", json={**body, **more}) as response:
+                assert response.status == 409
+                assert "carries words alone" in (await response.json())["detail"]
+
+
+async def test_the_client_library_brings_files(site: Site, tmp_path: Path) -> None:  # noqa: F811
+    (asked,) = await site.queued(email())
+    path = tmp_path / "list.csv"
+    path.write_bytes(b"a;b\n")
+    async with QueueConsumer(site.url, site.tokens["ada"]) as queue:
+        item = await queue.next()
+        assert item is not None
+        await item.complete("Enclosed.", files=[path], cc=["bob@example.net"])
+    made = (await site.house.database.read(lambda c: replies.of_conversation(c, asked.conversation_id)))[-1]
+    assert [(f.name, f.media_type, f.size) for f in made.files] == [("list.csv", "text/csv", 4)]
+    assert made.cc == ("bob@example.net",)
+    await site.queued(chat("help me please"))
+    async with QueueConsumer(site.url, site.tokens["ada"]) as queue:
+        item = await queue.next()
+        assert item is not None
+        with pytest.raises(Conflict):
+            await item.reply("Enclosed.", files=[path])
