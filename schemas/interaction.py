@@ -49,6 +49,15 @@ class EmailBounce(Model):
     about_message_id: Line | None = None
 
 
+class EmailComplaint(Model):
+    """What a feedback report says of a mail that we sent (RFC 5965)."""
+
+    kind: Line = ""
+    """The Feedback-Type, such as abuse."""
+    recipients: tuple[Line, ...] = ()
+    about_message_id: Line | None = None
+
+
 class EmailContent(Model):
     channel: Literal["email"] = "email"
     message_id: Line = ""
@@ -77,6 +86,7 @@ class EmailContent(Model):
     """"" for what a person wrote; else bounce, delivery_report, auto_reply, list, bulk, receipt, feedback_report,
     notification, challenge or own."""
     bounce: EmailBounce | None = None
+    complaint: EmailComplaint | None = None
 
 
 class ChatContent(Model):

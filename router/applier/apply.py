@@ -17,7 +17,7 @@ from schemas.events import event_id
 from schemas.interaction import EmailContent, Interaction
 from schemas.reply import Author, Reply
 from schemas.states import DeliveryState, InteractionState
-from store import bounces, dead_letters, decisions, ledger, outbox, replies, work_items
+from store import bounces, complaints, dead_letters, decisions, ledger, outbox, replies, work_items
 from store.enqueue import Enqueuer
 from store.outbox import Outbox
 
@@ -64,9 +64,13 @@ def apply_decisions(
         settled.append(event_id(interaction))
     caps.flush(conn)
     for _, interaction in open_:
-        if isinstance(interaction.content, EmailContent) and interaction.content.bounce is not None:
-            about = interaction.content.token_of or interaction.conversation_id
-            bounces.apply(conn, out, interaction.content.bounce, about, now)
+        content = interaction.content
+        if not isinstance(content, EmailContent):
+            continue
+        if content.bounce is not None:
+            bounces.apply(conn, out, content.bounce, content.token_of or interaction.conversation_id, now)
+        if content.complaint is not None:
+            complaints.apply(conn, content.complaint)
     decisions.add(conn, kept)
     replies.request(conn, out, answers)
     out.put_many(conn, list(notices_of(open_, now)))

@@ -1,5 +1,6 @@
 """May a machine answer this interaction at all, and with which words? (RFC 3834, and nothing said to strangers.)"""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -7,13 +8,20 @@ from rules.engine import RuleResult
 from rules.policy import Policy
 from rules.templates import TemplateError, echoes_customer, render
 from schemas.interaction import Channel
-from schemas.structs import Answer, Interaction
+from schemas.structs import Answer, Facts, Interaction
 
 WRITTEN: frozenset[Channel] = frozenset({"email", "chat", "web_form"})
 """Channels that can carry a written answer back."""
 
 
-def refusal(policy: Policy, interaction: Interaction, template: str) -> str:
+NO_MACHINE: Mapping[str, str] = {
+    "suppressed": "the customer has complained of our mail (a feedback report): only people write to them",
+    "undeliverable": "mail to this address comes back",
+}
+"""Tags of customers whom no machine writes to."""
+
+
+def refusal(policy: Policy, interaction: Interaction, facts: Facts, template: str) -> str:
     """Why no machine-made answer may be given, or "". Depends on nothing that changes, so a replay says the same."""
     if interaction.channel not in WRITTEN:
         return f"a {interaction.channel} contact cannot be answered in writing"
@@ -31,6 +39,8 @@ def refusal(policy: Policy, interaction: Interaction, template: str) -> str:
         return "older than auto_answer.max_age when it was accepted"
     if interaction.channel != "email":
         return ""
+    if told := next((NO_MACHINE[tag] for tag in facts.customer_tags if tag in NO_MACHINE), ""):
+        return told
     if not interaction.sender.address:
         return "there is no address to answer to"
     if interaction.sender.verdict == "failed":

@@ -36,7 +36,7 @@ def decide(
         # Out-of-office notes and the like need nobody, unless a rule sends them to somebody.
         outcome, close = "close", "automatic"
     elif result.answer is not None:
-        refused = refusal(policy, interaction, result.answer.template)
+        refused = refusal(policy, interaction, facts, result.answer.template)
         if not refused:
             try:
                 answer = compose(policy, interaction, result, final=queue is None, queue=queue or fallback, now=now)

@@ -80,7 +80,7 @@ def bounce(root: Part, *, text: str, subject: str, reports: Sequence[tuple[str, 
         status=status,
         recipient=recipients[0] if recipients else None,
         recipients=tuple(dict.fromkeys(recipients))[:MAX_RECIPIENTS],
-        about_message_id=_about(root, text, reports),
+        about_message_id=about_of(root, text, reports),
     )
 
 
@@ -179,8 +179,9 @@ def _kind(status: str | None, actions: set[str], subject: str, evidence: str) ->
     return "soft" if _EXPIRED.search(evidence) else "hard"
 
 
-def _about(root: Part, text: str, reports: Sequence[tuple[str, bytes]]) -> str | None:
-    """From the returned mail or its header, the report's own field, the quoted header, and only then the references."""
+def about_of(root: Part, text: str, reports: Sequence[tuple[str, bytes]]) -> str | None:
+    """The Message-ID of the mail that a report is about: from the returned mail or its header, the report's own field,
+    the quoted header, and only then the references."""
     for kind, data in reports:
         if kind in (
             "message/rfc822",

@@ -10,6 +10,7 @@ from functools import cached_property
 from channels.email.parser import html as html_
 from channels.email.parser.automatic import Automatic, classify, is_daemon
 from channels.email.parser.bounces import Bounce, bounce, from_library
+from channels.email.parser.complaints import Complaint, complaint
 from channels.email.parser.content import Content, content_of
 from channels.email.parser.fields import header, ids, instant
 from channels.email.parser.invitation import Invitation, invitation
@@ -133,6 +134,12 @@ class Mail:
         if self.automatic.kind != "bounce":
             return None
         return bounce(self.root, text=self.text, subject=self.subject, reports=self.content.reports, raw=self.raw)
+
+    @cached_property
+    def complaint(self) -> Complaint | None:
+        if self.automatic.kind != "feedback_report":
+            return None
+        return complaint(self.root, text=self.text, reports=self.content.reports)
 
     @cached_property
     def invitation(self) -> Invitation | None:

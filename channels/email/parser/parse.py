@@ -15,7 +15,7 @@ from channels.email.parser.mail import Known, Mail
 from channels.email.parser.newtext import Said
 from channels.language import language_of
 from schemas import limits
-from schemas.interaction import Attachment, Contact, EmailBounce, EmailContent, Sender
+from schemas.interaction import Attachment, Contact, EmailBounce, EmailComplaint, EmailContent, Sender
 from schemas.text import clean_line, clean_text
 
 
@@ -82,7 +82,7 @@ def contact_of(mail: Mail, *, account: str, received_at: datetime, queue: str | 
     headers, cut = _headers(mail)
     name, address = mail.people.sender or ("", "")
     said = mail.said(whole=False)
-    bounce = mail.bounce
+    bounce, complaint = mail.bounce, mail.complaint
     letter = letter_of(mail)
     verdict = mail.auth.verdict
     customer = _forwarded_customer(mail, said, address)
@@ -142,6 +142,11 @@ def contact_of(mail: Mail, *, account: str, received_at: datetime, queue: str | 
                 about_message_id=bounce.about_message_id,
             )
             if bounce
+            else None,
+            complaint=EmailComplaint(
+                kind=complaint.kind, recipients=complaint.recipients, about_message_id=complaint.about_message_id
+            )
+            if complaint
             else None,
         ),
     )
