@@ -1,4 +1,4 @@
-"""The live page: a customer, the queue and an agent side by side, the ledger's sum on top."""
+"""The live page: a customer, the queue and an agent side by side, the ledger's sum on top; and the rules page."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -14,18 +14,25 @@ _FILES = {path.relative_to(_FOLDER).as_posix(): path for path in _FOLDER.rglob("
 
 
 def page_router(*, demo: bool = False) -> APIRouter:
-    """`/` and what it needs below `/static/`. Only files that were there at the start are served.
+    """`/`, `/rules` and what they need below `/static/`. Only files that were there at the start are served.
 
     `demo`: the page asks for a guest's session by itself.
     """
     router = APIRouter(include_in_schema=False)
 
+    def page(name: str) -> Response:
+        if not demo:
+            return _file(name)
+        text = _FILES[name].read_text(encoding="utf-8").replace("<body>", "<body data-demo>")
+        return HTMLResponse(text, headers={"Cache-Control": "no-cache"})
+
     @router.get("/")
     async def index() -> Response:
-        if not demo:
-            return _file("index.html")
-        text = _FILES["index.html"].read_text(encoding="utf-8").replace("<body>", "<body data-demo>")
-        return HTMLResponse(text, headers={"Cache-Control": "no-cache"})
+        return page("index.html")
+
+    @router.get("/rules")
+    async def rules() -> Response:
+        return page("rules.html")
 
     @router.get("/static/{path:path}")
     async def static(path: str) -> Response:
