@@ -378,7 +378,7 @@ function App() {
       <${Desk} token=${token} me=${me} mine=${line.mine} waiting=${line.waiting} now=${now} signIn=${signIn} signOut=${signOut} />
     </main>
     <footer><button onClick=${() => help.current.showModal()}>Keys <kbd>?</kbd></button>${" · "}
-      <a href="/forms/contact">contact form</a> · <a href="/chat/website">chat page</a> · <a href="/openapi.json">API</a></footer>
+      <a href="/rules">rules</a> · <a href="/forms/contact">contact form</a> · <a href="/chat/website">chat page</a> · <a href="/openapi.json">API</a></footer>
     <dialog ref=${help} aria-labelledby="help-title"><h2 id="help-title">Keys</h2><dl>
       <dt><kbd>n</kbd></dt><dd>take the next work item</dd><dt><kbd>r</kbd></dt><dd>go to the answer</dd>
       <dt><kbd>Ctrl</kbd> <kbd>Enter</kbd></dt><dd>send and complete</dd><dt><kbd>?</kbd></dt><dd>this help</dd></dl>
