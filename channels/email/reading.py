@@ -58,12 +58,8 @@ class MailReader:
             "envelope_from": envelope_from,
             "envelope_to": list(envelope_to),
             "own_addresses": self._own,
-            "authserv_ids": settings.trusted_authserv_ids,
-            "profile": settings.profile,
-            "own_lists": settings.own_lists,
-            "trusted_forms": settings.trusted_forms,
-            "colleagues": settings.colleagues,
             "queue": settings.queue,
+            **settings.told_to_parser(),
         }
         try:
             answer = await self.workers.run(packed(job, raw))

@@ -206,6 +206,16 @@ class EmailSettings(Config):
         """All whose Authentication-Results are believed."""
         return tuple(dict.fromkeys((*((self.authserv_id,) if self.authserv_id else ()), *self.authserv_ids)))
 
+    def told_to_parser(self) -> dict[str, object]:
+        """What the parser has to know of the account, besides the addresses of all accounts."""
+        return {
+            "authserv_ids": list(self.trusted_authserv_ids),
+            "profile": self.profile,
+            "own_lists": list(self.own_lists),
+            "trusted_forms": list(self.trusted_forms),
+            "colleagues": list(self.colleagues),
+        }
+
     def blocks(self, sender: str) -> bool:
         """Whether nothing is taken from this address."""
         return is_among(sender, self.blocked)

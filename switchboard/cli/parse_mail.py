@@ -1,6 +1,7 @@
 """`channels parse`: the production parser, its worker and its limits on mails in files. Nothing else is needed."""
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
@@ -73,13 +74,9 @@ def _account(account: str | None, *, configured: bool) -> EmailSettings | None:
 
 
 def _known(settings: EmailSettings | None, own: list[str], authserv_ids: list[str]) -> dict[str, Any]:
-    known: dict[str, Any] = {"own_addresses": [each.lower() for each in own], "authserv_ids": authserv_ids}
-    if settings is not None:
-        known["own_addresses"] += settings.addresses
-        known["authserv_ids"] = [*authserv_ids, *settings.trusted_authserv_ids]
-        known["profile"] = settings.profile
-        known["own_lists"] = list(settings.own_lists)
-        known["trusted_forms"] = list(settings.trusted_forms)
+    known: dict[str, Any] = settings.told_to_parser() if settings is not None else {"authserv_ids": []}
+    known["own_addresses"] = [*(each.lower() for each in own), *(settings.addresses if settings is not None else ())]
+    known["authserv_ids"] = [*authserv_ids, *known["authserv_ids"]]
     return known
 
 
@@ -93,9 +90,16 @@ async def _run(paths: list[Path], how: _How, *, json: bool) -> int:
             failed = failed or line["outcome"] == "unreadable"
             _threaded(line, threads)
             _print(line, json=json)
+    except BrokenPipeError:
+        _quiet_end()
     finally:
         await pool.stop()
     return 1 if failed else 0
+
+
+def _quiet_end() -> None:
+    """Who reads our output has seen enough (`| head`): nothing more is written, not even at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def _lines(pool: WorkerPool, paths: list[Path], how: _How) -> AsyncIterator[dict[str, Any]]:

@@ -29,6 +29,20 @@ def run(*args: str | Path, cwd: Path) -> tuple[int, list[dict[str, Any]], str]:
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    for n in range(300):
+        (tmp_path / f"{n:03}.eml").write_bytes(MAIL % str(n).encode())
+    command = [sys.executable, "-m", "switchboard", "channels", "parse", "email", str(tmp_path), "--json"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert json.loads(process.stdout.readline())["message_id"] == "0@x"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 0
+
+
 def test_files_folders_maildirs_and_mboxes_in_byte_order(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     (folder / "b").mkdir(parents=True)

@@ -3,6 +3,7 @@
 import pytest
 
 from channels.email.parser.parse import parse
+from channels.email.parser.report import report
 from tests.kit.contacts import NOW
 
 FORWARD = """From: {sender}
@@ -46,6 +47,8 @@ def test_whose_mail_a_forward_is(sender: str, dmarc: str, customer: str, whose: 
         colleagues=("shop.example",),
     )
     assert made.sender.address == whose
+    known = {"authserv_ids": ["mx.shop.example"], "own_addresses": ["help@shop.example"], "colleagues": ["shop.example"]}
+    assert report(raw, file="a.eml", known=known)["sender"]["address"] == whose
     assert ("forwarded_by_us" in made.flags) == (whose == "ann@example.org")
     if whose == "ann@example.org":
         assert made.sender.verdict == "unknown"

@@ -242,3 +242,10 @@ def is_among(address: str, named: Iterable[str]) -> bool:
     address = address.lower()
     domain = address.rpartition("@")[2]
     return bool(address) and any(address == one or domain == one or domain.endswith(f".{one}") for one in named)
+
+
+def address_of_line(line: str) -> str:
+    """The address in a quoted `From:` line, "" when it shows a name only."""
+    return next(
+        (address for _, address in mailboxes([line.replace("[mailto:", "<").replace("]", ">")])[0] if address), ""
+    )

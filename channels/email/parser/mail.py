@@ -12,7 +12,7 @@ from channels.email.parser.automatic import Automatic, classify, is_daemon
 from channels.email.parser.bounces import Bounce, bounce, from_library
 from channels.email.parser.complaints import Complaint, complaint
 from channels.email.parser.content import Content, content_of
-from channels.email.parser.fields import header, ids, instant
+from channels.email.parser.fields import address_of_line, header, ids, instant, is_among
 from channels.email.parser.invitation import Invitation, invitation
 from channels.email.parser.mime import Part, split
 from channels.email.parser.newtext import Forwarded, Said, is_forward, said
@@ -153,6 +153,17 @@ class Mail:
         if found.forwarded is None and len(attached) == 1 and is_forward(self.subject):
             return replace(found, forwarded=_attached(attached[0]))
         return found
+
+    def forwarded_customer(self, found: Said) -> str:
+        """Whose mail it is that one of our own people forwards; "" when it is no such mail. Only a verified colleague
+        may say that somebody else has written."""
+        _, colleague = self.people.sender or ("", "")
+        colleagues = self.known.colleagues
+        if found.forwarded is None or self.auth.verdict != "verified" or not is_among(colleague, colleagues):
+            return ""
+        customer = address_of_line(found.forwarded.sender)
+        own = {each.lower() for each in self.known.own_addresses}
+        return "" if customer in own or is_among(customer, colleagues) else customer
 
     def _author_address(self) -> str:
         if self.people.author and self.people.author[1]:

@@ -10,9 +10,8 @@ from typing import Any
 
 from channels.email.letter import keys, letter_of, refers_to
 from channels.email.parser import charsets
-from channels.email.parser.fields import address_of, header, is_among, mailboxes
+from channels.email.parser.fields import address_of, address_of_line, header
 from channels.email.parser.mail import Known, Mail
-from channels.email.parser.newtext import Said
 from channels.language import language_of
 from schemas import limits
 from schemas.interaction import Attachment, Contact, EmailBounce, EmailComplaint, EmailContent, Sender
@@ -85,7 +84,7 @@ def contact_of(mail: Mail, *, account: str, received_at: datetime, queue: str | 
     bounce, complaint = mail.bounce, mail.complaint
     letter = letter_of(mail)
     verdict = mail.auth.verdict
-    customer = _forwarded_customer(mail, said, address)
+    customer = mail.forwarded_customer(said)
     if customer:  # nothing is proved of whoever wrote to the colleague
         name, address, verdict = "", customer, "unknown"
     flags = [
@@ -149,23 +148,6 @@ def contact_of(mail: Mail, *, account: str, received_at: datetime, queue: str | 
             if complaint
             else None,
         ),
-    )
-
-
-def _forwarded_customer(mail: Mail, said: Said, address: str) -> str:
-    """Whose mail it is that one of our own people forwards; "" when it is no such mail. Only a verified colleague may
-    say that somebody else has written."""
-    if said.forwarded is None or mail.auth.verdict != "verified" or not is_among(address, mail.known.colleagues):
-        return ""
-    customer = address_of_line(said.forwarded.sender)
-    own = {each.lower() for each in mail.known.own_addresses}
-    return "" if customer in own or is_among(customer, mail.known.colleagues) else customer
-
-
-def address_of_line(line: str) -> str:
-    """The address in a quoted `From:` line, "" when it shows a name only."""
-    return next(
-        (address for _, address in mailboxes([line.replace("[mailto:", "<").replace("]", ">")])[0] if address), ""
     )
 
 

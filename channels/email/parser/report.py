@@ -125,6 +125,7 @@ def _report(mail: Mail, account: bool, assume_verified: bool, now: datetime | No
         mail, assume_verified=assume_verified, account=account, arrived=_arrived(mail), now=now or datetime.now(UTC)
     )
     partial = mail.notes.partial
+    customer = mail.forwarded_customer(said)
     return {
         **blank(mail.raw, "", 0),
         "outcome": "partial" if partial else "parsed",
@@ -132,7 +133,7 @@ def _report(mail: Mail, account: bool, assume_verified: bool, now: datetime | No
         "defects": list(mail.notes.defects),
         "subject": mail.subject,
         "from": _box(people.author),
-        "sender": _box(people.sender),
+        "sender": {"name": "", "address": customer} if customer else _box(people.sender),
         "authors": [address for _, address in people.authors if address],
         "reply_to": [address for _, address in people.reply_to if address],
         "to": [address for _, address in people.to if address],
