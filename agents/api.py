@@ -13,11 +13,10 @@ from agents.models import Completed, CompleteRequest, Hold, Item, Line, Me, Repl
 from agents.port import Context
 from agents.view import view
 from runtime.http.problem import Problem
-from schemas.errors import NotFound
 from schemas.reply import Reply
 from schemas.states import WorkItemState
 from schemas.work_item import WorkItem
-from store import deliveries, desk, replies, work_items
+from store import desk, work_items
 from store.agents import Agent
 
 LINE = 200
@@ -149,19 +148,6 @@ def make_router(context: Context) -> APIRouter:
             )
         )
         return Completed(item=done, reply=sent)
-
-    @router.post(
-        "/replies/{reply_id}/withdraw",
-        summary="Take back a mail of mine that has not gone yet",
-        status_code=204,
-        responses={409: {"description": "It is on its way, or gone."}},
-    )
-    async def withdraw(agent: Signed, reply_id: str) -> None:
-        now = context.clock.now()
-        made = await database.read(lambda conn: replies.get(conn, reply_id))
-        if made is None or made.author.kind != "agent" or made.author.name != agent.name:
-            raise NotFound(f"there is no reply {reply_id} of yours")
-        await ours(database.write(lambda conn: deliveries.withdraw(conn, outbox, made, agent.name, now)))
 
     @router.post("/work-items/{item_id}/release", summary="Give it back, at its old place in line")
     async def release(agent: Signed, item_id: str, hold: Hold) -> WorkItem:

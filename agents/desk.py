@@ -1,6 +1,6 @@
 """The desk put together: API, WebSocket, and the sweeper of silent leases."""
 
-from agents import api, files, held, socket
+from agents import api, files, held, sent, socket
 from agents.access import token_check
 from agents.files import FILES, FORM_BYTES
 from agents.port import Context, Parts
@@ -13,5 +13,5 @@ def build(context: Context) -> Parts:
     """What the process has to run and to serve. Does no IO."""
     return Parts(
         services=[LeaseSweeper(context)],
-        routers=[room.make_router(context) for room in (api, files, held, socket)],
+        routers=[room.make_router(context) for room in (api, files, held, sent, socket)],
     )

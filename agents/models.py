@@ -67,6 +67,10 @@ class Answer(Model):
     automatic: bool
     text: str
     delivery: str = Field(default="", description="The delivery's state, with the server's words.")
+    cc: tuple[str, ...] = Field(default=(), description="Who got it as well.")
+    files: tuple[str, ...] = ()
+    undo_until: Instant | None = Field(default=None, description="Until then its author can withdraw it.")
+    is_unknown: bool = Field(default=False, description="It may have arrived or not: a person has to say.")
 
 
 class Item(Model):
@@ -125,6 +129,12 @@ class ReplyRequest(Hold, Enclosed):
     key: Key = Field(min_length=8, max_length=100, description="Made by the client: the same key gives one reply.")
     text: Words = Field(min_length=1, max_length=64_000)
     answers_through: int = Field(ge=0, le=MAX_INT, description="The highest seq that the agent has seen.")
+
+
+class Settle(Model):
+    """A person's word on a delivery whose outcome is unknown."""
+
+    sent: bool = Field(description="true: it did arrive; false: send it again.")
 
 
 class CompleteRequest(Hold, Enclosed):

@@ -16,7 +16,7 @@ from schemas.states import DeliveryState
 from store import leases as leases_
 from store.attempts import SENDER, WAITING, Begin, End, begin_all, finish_all
 from store.outbox import Outbox, done
-from store.sql import insert_new, news
+from store.sql import insert_many_new, news
 from store.tables import deliveries, leases, replies
 
 
@@ -48,23 +48,23 @@ class Row:
 def copy_in(conn: Connection, batch: Sequence[Reply], now: datetime) -> int:
     """Enter replies from the topic, each for every recipient. Their outbox rows are done then. Returns how many rows
     were new."""
-    new = 0
-    for reply in batch:
-        for recipient in recipients(reply):
-            new += insert_new(
-                conn,
-                deliveries,
-                reply_id=reply.id,
-                recipient=recipient,
-                conversation_id=reply.conversation_id,
-                channel=reply.channel,
-                account=reply.account,
-                session_id=reply.session_id,
-                state=DeliveryState.PENDING.value,
-                due_at=max(now, reply.not_before or now),
-                created_at=reply.created_at,
-                changed_at=now,
-            )
+    rows = [
+        {
+            "reply_id": reply.id,
+            "recipient": recipient,
+            "conversation_id": reply.conversation_id,
+            "channel": reply.channel,
+            "account": reply.account,
+            "session_id": reply.session_id,
+            "state": DeliveryState.PENDING.value,
+            "due_at": max(now, reply.not_before or now),
+            "created_at": reply.created_at,
+            "changed_at": now,
+        }
+        for reply in batch
+        for recipient in recipients(reply)
+    ]
+    new = insert_many_new(conn, deliveries, rows)
     done(conn, [reply.id for reply in batch])
     if new:
         news(conn)
@@ -215,13 +215,13 @@ def withdraw(conn: Connection, out: Outbox, reply: Reply, by: str, now: datetime
     finish_all(conn, out, ends, now)
 
 
-def resolve(conn: Connection, out: Outbox, reply_id: str, *, sent: bool, now: datetime) -> None:
+def resolve(conn: Connection, out: Outbox, reply_id: str, *, sent: bool, now: datetime, by: str = "a person") -> None:
     """A human's word on an unknown outcome. Raises NotFound, StateConflict."""
     rows = conn.execute(select(deliveries).where(deliveries.c.reply_id == reply_id)).all()
     if not rows:
         raise NotFound(f"no delivery of reply {reply_id}")
     to = DeliveryState.SENT if sent else DeliveryState.PENDING
-    words = f"resolved by a person: {'it was sent' if sent else 'send it again'}"
+    words = f"resolved by {by}: {'it was sent' if sent else 'send it again'}"
     ends = [End(reply_id, row.recipient, to, [DeliveryState.UNKNOWN], detail=words) for row in rows]
     if not any(finish_all(conn, out, ends, now)):
         raise StateConflict(f"the delivery of {reply_id} is {rows[0].state}, not unknown")

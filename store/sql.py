@@ -86,10 +86,12 @@ def rows_of(rows: Sequence[Mapping[str, Any]]) -> Any:
     return dict(rows[0]) if len(rows) == 1 else list(rows)
 
 
-def insert_many_new(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert the rows whose key is not taken."""
-    if rows:
-        conn.execute(_new(conn.dialect.name, table), rows_of(rows))
+def insert_many_new(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Insert the rows whose key is not taken; how many, where the driver tells, else how many there were at most."""
+    if not rows:
+        return 0
+    count = conn.execute(_new(conn.dialect.name, table), rows_of(rows)).rowcount
+    return count if count >= 0 else len(rows)
 
 
 def insert_row(conn: Connection, table: Table, **values: Any) -> None:

@@ -20,10 +20,12 @@ class _Waiting(Generic[T, R]):
 
 class Together(Generic[T, R]):
     """`do` gets what waits, in order, and gives a result for each. An item that makes it fail is found by doing each
-    alone, so that its neighbours do not suffer."""
+    alone, so that its neighbours do not suffer. `linger_s`: how long the first waits for others."""
 
-    def __init__(self, name: str, do: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, most: int) -> None:
-        self._name, self._do, self._most = name, do, most
+    def __init__(
+        self, name: str, do: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, most: int, linger_s: float = 0.0
+    ) -> None:
+        self._name, self._do, self._most, self._linger_s = name, do, most, linger_s
         self._waiting: list[_Waiting[T, R]] = []
         self._running: asyncio.Task[None] | None = None
 
@@ -37,6 +39,8 @@ class Together(Generic[T, R]):
 
     async def _run(self) -> None:
         while self._waiting:
+            if self._linger_s and len(self._waiting) < self._most:
+                await asyncio.sleep(self._linger_s)
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
             batch = [each for each in batch if not each.result.done()]  # nobody waits for those that were cancelled
             try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+import yaml
 
 from store import agents
 from store.database import Database
@@ -39,11 +40,18 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path, *, demo: bool = False, brokers: str | None = None) -> AsyncIterator[Running]:
-    """Everything under one roof, with an agent called `ada`. `brokers` as in `kafka.brokers`."""
+async def running(
+    folder: Path, *, demo: bool = False, brokers: str | None = None, undo: str | None = None
+) -> AsyncIterator[Running]:
+    """Everything under one roof, with an agent called `ada`. `brokers` as in `kafka.brokers`, `undo` as in
+    `desk.undo`."""
     mail = CustomersMailServer()
     await mail.start()
     stage = set_up(port=0, relay_port=mail.port, folder=folder, brokers=brokers)
+    if undo is not None:
+        tree = yaml.safe_load(stage.config.read_text(encoding="utf-8"))
+        tree["desk"]["undo"] = undo
+        stage.config.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
     token = agents.new_token()
     house = House(load(stage.config), extra=[guest_router(token)] if demo else [], demo=demo)
     await house.lifecycle.start()

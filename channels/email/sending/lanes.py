@@ -1,8 +1,9 @@
 """One account's way out: its relay's connections, whose turn it is, and whether the relay takes our mail at all."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from aiolimiter import AsyncLimiter
@@ -18,6 +19,10 @@ from schemas.states import DeliveryState
 
 HOLD_S = 60.0
 """So long nothing is tried after the relay refused us for good: each refused sign-in brings a lockout nearer."""
+BEGIN_S = 0.05
+"""What it takes to begin a mail on a busy machine."""
+AHEAD = 4
+"""At most so many mails for each connection."""
 MAX_DOMAINS = 10_000
 
 
@@ -31,13 +36,57 @@ def links_of(account: str, settings: EmailSettings, clock: Clock, config_dir: Pa
     return Links(settings.smtp, clock, username=username, tokens=tokens, config_dir=config_dir)
 
 
+class Ahead:
+    """Places for mails that are begun, or about to be: as many as there are connections, and what these carry away
+    while others are begun. A slow relay has nothing begun ahead: what is begun when a process dies is unknown."""
+
+    def __init__(self, connections: int) -> None:
+        self._connections = connections
+        self._mail_s = 1.0
+        self._taken = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def learn(self, seconds: float) -> None:
+        """How long a mail has taken."""
+        self._mail_s += (max(seconds, 0.001) - self._mail_s) / 8
+
+    @property
+    def most(self) -> int:
+        """How many may be begun."""
+        ahead = self._connections * BEGIN_S / self._mail_s
+        return self._connections + min(int(ahead), self._connections * AHEAD)
+
+    async def __aenter__(self) -> None:
+        while self._taken >= self.most:
+            waiting = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiting)
+            try:
+                await waiting
+            except asyncio.CancelledError:
+                self._wake()  # it may have been its turn
+                raise
+        self._taken += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        self._taken -= 1
+        self._wake()
+
+    def _wake(self) -> None:
+        free = self.most - self._taken
+        while free > 0 and self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():  # nobody waits for one that was cancelled
+                waiting.set_result(None)
+                free -= 1
+
+
 class Lane:
     def __init__(self, context: Context, account: str, settings: EmailSettings) -> None:
         assert settings.smtp is not None
         self._smtp = settings.smtp
         self._clock = context.clock
         self._alarm = RelayAlarm(context, account)
-        self._taken = asyncio.Semaphore(settings.smtp.connections * 2)
+        self._ahead = Ahead(settings.smtp.connections)
         self._room = asyncio.Semaphore(settings.smtp.connections)
         self._domains: dict[str, tuple[asyncio.Semaphore, AsyncLimiter]] = {}
         self._held_until = 0.0
@@ -64,12 +113,16 @@ class Lane:
                 await limit.acquire()
             finally:
                 self.waiting -= 1
-            await held.enter_async_context(self._taken)
+            await held.enter_async_context(self._ahead)
             yield
 
-    def connection(self) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[None]:
         """One of the account's connections."""
-        return self._room
+        async with self._room:
+            since = self._clock.monotonic()
+            yield
+            self._ahead.learn(self._clock.monotonic() - since)
 
     def open(self) -> bool:
         """False while the relay is left alone."""

@@ -129,7 +129,10 @@ def _answered(stage: str, response: aiosmtplib.SMTPResponse) -> Outcome:
 
 def _dotted(mail: bytes) -> bytes:
     """The mail as it goes over the wire (RFC 5321 §4.5.2), without the final dot."""
-    lines = _LEADING_DOT.sub(b"..", _LINE_END.sub(b"\r\n", mail))
+    ends = mail.count(b"\r\n")
+    if mail.count(b"\n") != ends or mail.count(b"\r") != ends:
+        mail = _LINE_END.sub(b"\r\n", mail)
+    lines = mail.replace(b"\r\n.", b"\r\n..") if mail[:1] != b"." else _LEADING_DOT.sub(b"..", mail)
     return lines if lines.endswith(b"\r\n") else lines + b"\r\n"
 
 

@@ -1,6 +1,7 @@
 // The live page: a customer on the left, triage in the middle, an agent on the right, the ledger on top.
 import { html, render, useEffect, useRef, useState } from "/static/vendor/htm-preact.js";
 import { Chat, chatUrl, newId } from "/chat-static/chat.js";
+import { described, Enclosed, enclosed, NOTHING, Undo, Unknown } from "/static/mail.js";
 
 const STATES = ["received", "queued", "answering", "answered", "held", "closed", "dead_letter"];
 const OPEN = ["queued", "answering"];
@@ -168,6 +169,8 @@ function Triage({ waiting, recent, now }) {
 function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
   const [open, setOpen] = useState(null);
   const [text, setText] = useState("");
+  const [mail, setMail] = useState(NOTHING);
+  const [undo, setUndo] = useState([]);
   const [notice, setNotice] = useState("");
   const [busy, setBusy] = useState(false);
   const reply = useRef(null), conversation = useRef(null), first = useRef(null);
@@ -176,10 +179,30 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
 
   // One key per answer until the server has said yes: sending again after a lost response never makes two.
   const keyFor = (words) => {
-    if (sending.current.text !== words) sending.current = { text: words, key: newId() };
+    const whole = `${words}\n${described(mail)}`;
+    if (sending.current.text !== whole) sending.current = { text: whole, key: newId() };
     return sending.current.key;
   };
-  const sent = () => { sending.current = { text: "", key: "" }; setText(""); };
+  const sent = () => { sending.current = { text: "", key: "" }; setText(""); setMail(NOTHING); };
+  const answer = async (words) => ({ text: words, key: keyFor(words), ...(open.item.channel === "email" ? await enclosed(token, mail) : {}) });
+  const waits = (made) => {
+    if (!made || !made.not_before) return;
+    const until = Date.now() + (new Date(made.not_before) - new Date(made.created_at));
+    setUndo((old) => [...old.filter((each) => each.until > Date.now()), { id: made.id, reference: made.reference, text: made.text, until }]);
+  };
+  const withdraw = (mine) => doing(async () => {
+    await call(token, "POST", `/replies/${encodeURIComponent(mine.id)}/withdraw`);
+    setUndo((old) => old.filter((each) => each.id !== mine.id));
+    if (open && !text) setText(mine.text);
+    setTimeout(() => (reply.current || first.current).focus(), 50);
+    setNotice(`Withdrawn: nothing was sent. ${mine.reference} waits for an answer again.`);
+  });
+  const settle = (mine, arrived) => doing(async () => {
+    await call(token, "POST", `/replies/${encodeURIComponent(mine.id)}/settle`, { sent: arrived });
+    setOpen(await call(token, "GET", path("")));
+    setTimeout(() => reply.current && reply.current.focus(), 50);
+    setNotice(arrived ? "Noted as sent." : "It is sent again.");
+  });
 
   const doing = async (work) => {
     setBusy(true);
@@ -207,14 +230,15 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
   const show = (id) => doing(async () => setOpen(await call(token, "GET", `/work-items/${encodeURIComponent(id)}`)));
   const finish = (words, disposition = "no_answer_needed") => doing(async () => {
     const body = { epoch: open.item.epoch, answers_through: open.highest_seq, disposition };
-    await call(token, "POST", path("/complete"), words ? { ...body, text: words, key: keyFor(words) } : body);
+    const done = await call(token, "POST", path("/complete"), words ? { ...body, ...(await answer(words)) } : body);
+    waits(done.reply);
     setOpen(null);
     sent();
     setTimeout(() => first.current && first.current.focus(), 50);
-    setNotice(words ? "Sent. It goes back by the customer's own channel." : "Completed.");
+    setNotice(!words ? "Completed." : done.reply && done.reply.not_before ? "" : "Sent. It goes back by the customer's own channel.");
   });
   const send = () => doing(async () => {
-    await call(token, "POST", path("/reply"), { epoch: open.item.epoch, answers_through: open.highest_seq, text, key: keyFor(text) });
+    waits(await call(token, "POST", path("/reply"), { epoch: open.item.epoch, answers_through: open.highest_seq, ...(await answer(text)) }));
     sent();
     setOpen(await call(token, "GET", path("")));
   });
@@ -256,7 +280,8 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
   const written = open && open.item.channel !== "phone_log";
   const lines = open ? [
     ...open.messages.map((m) => ({ id: m.id, at: m.at, who: m.sender_name || m.sender || "customer", text: m.text, note: m.is_note ? "internal note, the customer has no copy" : m.verdict })),
-    ...open.answers.map((a) => ({ id: a.id, at: a.at, who: a.author, text: a.text, mine: true, note: a.delivery })),
+    ...open.answers.map((a) => ({ id: a.id, at: a.at, who: a.author, text: a.text, mine: true, answer: a,
+      note: [a.delivery, a.cc.length && `copies: ${a.cc.join(", ")}`, a.files.length && `files: ${a.files.join(", ")}`].filter(Boolean).join(" · ") })),
   ].sort((a, b) => a.at.localeCompare(b.at)) : [];
   const others = mine.filter((item) => !open || item.id !== open.item.id);
 
@@ -268,17 +293,20 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
       <div class="row"><button class="primary" ref=${first} disabled=${busy} onClick=${() => take()}>Take the next (${waiting.length}) <kbd aria-hidden="true">n</kbd></button>
         ${others.map((item) => html`<button key=${item.id} onClick=${() => show(item.id)}>${item.reference}</button>`)}</div>
       <p role="status" class=${notice ? "notice" : ""}>${notice}</p>
+      <${Undo} waiting=${undo} now=${now} withdraw=${withdraw} />
       ${!open && html`<p class="empty">Take the next work item: the most urgent promise comes first.</p>`}
       ${open && html`
         <h3>${open.item.reference} · ${CHANNELS[open.item.channel]} · <${Tier} tier=${open.item.tier} /> ${due(open.item.deadline, now)}</h3>
         <div class="conversation" tabindex="0" role="region" aria-label="Conversation" ref=${conversation}><ol class="log">
           ${lines.map((l) => html`<li key=${l.id} class=${l.mine ? "mine" : ""}><span class="soft">${l.who} · ${l.note}</span>
-            <div class="bubble" dir="auto">${l.text}</div></li>`)}</ol></div>
+            <div class="bubble" dir="auto">${l.text}</div>
+            ${l.answer && l.answer.is_unknown && html`<${Unknown} answer=${l.answer} settle=${settle} busy=${busy} />`}</li>`)}</ol></div>
         <details><summary>Why is this here?</summary><ul>
           ${[open.item.reason, ...(open.messages.findLast((m) => !m.is_note) || { why: [] }).why].filter(Boolean).map((w) => html`<li>${w}</li>`)}</ul></details>
         ${written ? html`<label for="reply-text">Your answer</label>
           <textarea id="reply-text" rows="4" ref=${reply} value=${text} onInput=${(e) => setText(e.target.value)}
             onKeyDown=${(e) => e.key === "Enter" && (e.ctrlKey || e.metaKey) && text.trim() && finish(text.trim())}></textarea>
+          <${Enclosed} channel=${open.item.channel} mail=${mail} setMail=${setMail} busy=${busy} />
           <div class="row"><button class="primary" disabled=${busy || !text.trim()} onClick=${() => finish(text.trim())}>Send and complete</button>
             <button disabled=${busy || !text.trim()} onClick=${send}>Send and keep</button></div>`
           : html`<p class="notice">Call back, then complete: the call is the answer.</p>`}

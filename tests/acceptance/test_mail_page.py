@@ -1,0 +1,128 @@
+"""An answer by mail on the live page in headless Chromium: files, copies, taking it back, and sent or resend."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiosmtplib
+import pytest
+from playwright.async_api import Browser, Page, expect
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from schemas.states import DeliveryState
+from store import deliveries
+from store.tables import deliveries as table
+from switchboard.demo.cast import SHOP
+from tests.acceptance.test_live_page import browser, opened, sign_in, tab_to  # noqa: F401 - a fixture
+from tests.kit.mails import mail
+from tests.kit.town import Running, running
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.browser]
+D = DeliveryState
+
+
+@pytest.fixture
+async def patient(tmp_path: Path) -> AsyncIterator[Running]:
+    """An agent's mail waits for an hour."""
+    async with running(tmp_path / "site", undo="1h") as found:
+        yield found
+
+
+async def with_a_mail(browser: Browser, town: Running, width: int = 1280) -> tuple[Page, list[str]]:  # noqa: F811
+    """The page of an agent who holds a customer's mail."""
+    raw = mail("page", sender="ann@example.org", to=SHOP, subject="A question")
+    where = {"hostname": "127.0.0.1", "port": town.stage.smtp_port, "start_tls": False}
+    await aiosmtplib.send(raw, sender="ann@example.org", recipients=[SHOP], **where)  # type: ignore[call-overload]
+    page, wrong = await opened(browser, town.stage.http, width=width)
+    await sign_in(page, town)
+    await expect(page.get_by_role("heading", name="Waiting for an agent (1)")).to_be_visible(timeout=20_000)
+    await page.get_by_role("button", name="Take the next").click()
+    await expect(page.get_by_label("Your answer")).to_be_focused()
+    return page, wrong
+
+
+async def rows(town: Running) -> list[tuple[str, str, DeliveryState]]:
+    def work(conn: Connection) -> list[tuple[str, str, DeliveryState]]:
+        found = conn.execute(select(table.c.reply_id, table.c.recipient, table.c.state).order_by(table.c.recipient))
+        agents = [row for row in found if ":reply:" in row.reply_id]
+        return [(row.reply_id, row.recipient, DeliveryState(row.state)) for row in agents]
+
+    return await town.database.read(work)
+
+
+async def test_a_mail_is_withdrawn_with_the_keyboard_while_its_seconds_run(browser: Browser, patient: Running) -> None:  # noqa: F811
+    page, wrong = await with_a_mail(browser, patient, width=400)
+    await page.keyboard.type("It left to day.")
+    await page.keyboard.press("Control+Enter")
+    waiting = page.locator(".undo")
+    await expect(waiting.get_by_text("has not gone yet")).to_be_visible()
+    assert await waiting.get_attribute("aria-live") == "polite"
+    seconds = waiting.locator(".seconds")
+    before = await seconds.text_content()
+    await expect(seconds).not_to_have_text(before or "")
+    assert await seconds.get_attribute("aria-hidden") == "true", "a screen reader is not told each second"
+    await tab_to(page, "Withdraw the mail about SB-")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("Withdrawn: nothing was sent.")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Waiting for an agent (1)")).to_be_visible(timeout=20_000)
+    assert [state for *_, state in await rows(patient)] == [D.WITHDRAWN]
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert wrong == []
+
+
+async def test_files_and_copies_are_chosen_and_go(browser: Browser, patient: Running, tmp_path: Path) -> None:  # noqa: F811
+    page, wrong = await with_a_mail(browser, patient)
+    (tmp_path / "Übersicht.csv").write_bytes(b"a;b\n")
+    (tmp_path / "wrong.txt").write_bytes(b"x")
+    await page.get_by_label("Your answer").fill("Enclosed.")
+    await page.get_by_text("Copies and files").click()
+    await page.get_by_label("Copies to").fill("bob@example.net")
+    await page.get_by_label("Files that go with it").set_input_files(
+        [tmp_path / "Übersicht.csv", tmp_path / "wrong.txt"]
+    )
+    await page.get_by_role("button", name="Remove wrong.txt").click()
+    await page.get_by_role("button", name="Send and keep").click()
+    conversation = page.get_by_role("region", name="Conversation")
+    await expect(conversation.get_by_text("copies: bob@example.net · files: Übersicht.csv")).to_be_visible()
+    await expect(page.get_by_label("Your answer")).to_have_value("")
+    async with asyncio.timeout(20):
+        while [who for _, who, _ in await rows(patient)] != ["ann@example.org", "bob@example.net"]:
+            await asyncio.sleep(0.05)
+    assert wrong == []
+
+
+@pytest.mark.parametrize(("button", "mails"), [("It was sent", 0), ("Send it again", 1)])
+async def test_sent_or_resend_is_asked_where_the_outcome_is_unknown(
+    browser: Browser,  # noqa: F811
+    patient: Running,
+    button: str,
+    mails: int,
+) -> None:
+    page, wrong = await with_a_mail(browser, patient)
+    await page.keyboard.type("It left today.")
+    await page.get_by_role("button", name="Send and keep").click()
+    async with asyncio.timeout(20):
+        while not (found := await rows(patient)):
+            await asyncio.sleep(0.05)
+    ((reply_id, ann, _),) = found
+
+    def lost(conn: Connection) -> None:
+        """A sender whose link broke after the dot."""
+        now, out = datetime.now(UTC), patient.house.base.store.outbox
+        deliveries.arrive(conn, "test", now, now + timedelta(minutes=1))
+        assert deliveries.begin(conn, reply_id, ann, owner="test", provider_id="x@shop.example", now=now)
+        deliveries.finish(conn, out, reply_id, ann, D.UNKNOWN, frm=[D.ATTEMPTING], now=now, detail="dot: link lost")
+
+    await patient.database.write(lost)
+    asked = page.get_by_role("group", name="Sent or resend?")
+    await expect(asked).to_be_visible(timeout=20_000)
+    await asked.get_by_role("button", name=button).click()
+    await expect(asked).not_to_be_visible()
+    async with asyncio.timeout(20):
+        while [state for *_, state in await rows(patient)] != [D.SENT]:
+            await asyncio.sleep(0.05)
+    came = [str(each.get_body(("plain",))) for each in patient.mail.mailboxes["ann@example.org"]]
+    assert sum("It left today." in text for text in came) == mails
+    assert wrong == []
