@@ -1,4 +1,4 @@
-"""The router's way to read interactions and write decisions: structs, where pydantic costs too much.
+"""The quick way to read interactions and decisions and to write decisions: structs, where pydantic costs too much.
 
 Reading takes the short way for bytes that are as our own encoder writes them: known CloudEvents headers, a document
 that the struct takes, and no text that `Line`, `Text` or `Instant` would still change. All others go by way of
@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -17,6 +18,7 @@ from schemas import decision as decision_
 from schemas import interaction as interaction_
 from schemas.base import Instant
 from schemas.codec import Invalid, decode
+from schemas.events import Event
 from schemas.leaves import leaves_of
 from schemas.limits import RECORD_BYTES
 from schemas.text import Line
@@ -24,7 +26,7 @@ from schemas.text import Line
 Headers = tuple[tuple[str, bytes], ...]
 
 _SPEC, _SOURCE, _JSON = (text.encode() for text in (cloudevents.SPEC_VERSION, cloudevents.SOURCE, cloudevents.JSON))
-_INTERACTION, _DECISION = interaction_.Interaction.TYPE.encode(), decision_.Decision.TYPE.encode()
+_DECISION = decision_.Decision.TYPE.encode()
 _KNOWN = frozenset(f"ce_{name}" for name in ("specversion", "id", "source", "type", "time", "subject", "dataref")) | {
     "content-type",
     "traceparent",
@@ -34,24 +36,66 @@ _CHANGED = re.compile(rb"\\[urbf]")
 _FINER = re.compile(rb"\.\d{7}")
 """A moment finer than a microsecond: one reader rounds it, the other cuts it."""
 
-_decoder = msgspec.json.Decoder(structs.Interaction)
 _encode = msgspec.json.Encoder(enc_hook=lambda value: value.model_dump(mode="json")).encode  # models may be in it
-_lines, _instants = leaves_of(interaction_.Interaction, Line), leaves_of(interaction_.Interaction, Instant)
+
+
+class _Reader:
+    """The short way to read one type of event."""
+
+    def __init__(self, model: type[Event]) -> None:
+        self._type = model.TYPE.encode()
+        self._decode = msgspec.json.Decoder(structs.struct_of(model)).decode
+        self._lines, self._instants = leaves_of(model, Line), leaves_of(model, Instant)
+
+    def read(self, headers: Headers, value: bytes | None) -> Any | None:
+        """The struct; None for what has to go the long way."""
+        if value is None or len(value) > RECORD_BYTES or not _are_plain(headers, self._type):
+            return None
+        if b"\x7f" in value or _CHANGED.search(value) or _FINER.search(value):
+            return None
+        try:
+            if not value.isascii():
+                value.decode()  # the struct does not look at what it skips
+            found = self._decode(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        lines = self._lines(found)
+        # A string that has nothing to strip is given back as it is, so most of this compares addresses.
+        if not "".join(lines).isprintable() or list(map(str.strip, lines)) != lines:
+            return None
+        for at in self._instants(found):
+            if at.tzinfo is not UTC:
+                return None
+        return found
+
+
+_interactions, _decisions = _Reader(interaction_.Interaction), _Reader(decision_.Decision)
 
 
 def decode_interaction(headers: Iterable[tuple[str, bytes]], value: bytes | None) -> structs.Interaction | Invalid:
     """As `codec.decode`, for the interactions topic. Total: never raises."""
     headers = tuple(headers)
-    if value is not None and len(value) <= RECORD_BYTES and _are_plain(headers):
-        found = _read(value)
-        if found is not None:
-            return found
+    found: structs.Interaction | None = _interactions.read(headers, value)
+    if found is not None:
+        return found
     event = decode(headers, value)
     if isinstance(event, Invalid):
         return event
     if not isinstance(event, interaction_.Interaction):
         return Invalid("invalid", f"a {event.TYPE} does not belong on this topic")
     return as_struct(event)
+
+
+def decode_applicable(headers: Iterable[tuple[str, bytes]], value: bytes | None) -> Event | structs.Decision | Invalid:
+    """As `codec.decode`, but a decision is a struct. Total: never raises."""
+    headers = tuple(headers)
+    found: structs.Decision | None = _decisions.read(headers, value)
+    if found is not None:
+        return found
+    event = decode(headers, value)
+    if isinstance(event, decision_.Decision):
+        return msgspec.convert(event.model_dump(), structs.Decision)
+    return event
 
 
 def as_struct(interaction: interaction_.Interaction) -> structs.Interaction:
@@ -62,6 +106,11 @@ def as_struct(interaction: interaction_.Interaction) -> structs.Interaction:
 def as_model(decision: structs.Decision) -> decision_.Decision:
     """The decision with pydantic's methods, for whoever prints or keeps it."""
     return decision_.Decision.model_validate_json(_encode(decision))
+
+
+def body_of(decision: structs.Decision) -> bytes:
+    """The decision as JSON: what `model_dump_json` makes of the model."""
+    return _encode(decision)
 
 
 def encode_decision(decision: structs.Decision) -> tuple[str, Headers, bytes]:
@@ -86,11 +135,11 @@ def _time(moment: datetime) -> bytes:
     return cloudevents.time_text(moment).encode()
 
 
-def _are_plain(headers: Headers) -> bool:
+def _are_plain(headers: Headers, type_: bytes) -> bool:
     found = dict(headers)
     try:
         return (
-            found["ce_type"] == _INTERACTION
+            found["ce_type"] == type_
             and found["ce_specversion"] == _SPEC
             and found["content-type"] == _JSON
             and bool(found["ce_id"] and found["ce_source"])
@@ -100,22 +149,3 @@ def _are_plain(headers: Headers) -> bool:
         )
     except (KeyError, TypeError):  # missing; null
         return False
-
-
-def _read(value: bytes) -> structs.Interaction | None:
-    if b"\x7f" in value or _CHANGED.search(value) or _FINER.search(value):
-        return None
-    try:
-        if not value.isascii():
-            value.decode()  # the struct does not look at what it skips
-        found = _decoder.decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    lines = _lines(found)
-    # A string that has nothing to strip is given back as it is, so most of this compares addresses.
-    if not "".join(lines).isprintable() or list(map(str.strip, lines)) != lines:
-        return None
-    for at in _instants(found):
-        if at.tzinfo is not UTC:
-            return None
-    return found

@@ -10,6 +10,7 @@ from sqlalchemy import Column, bindparam, func, select
 from sqlalchemy.engine import Connection
 
 from schemas.decision import Decision
+from schemas.fast import body_of
 from store.sql import Written, insert_many_new
 from store.tables import auto_answers, decisions
 
@@ -26,7 +27,7 @@ def add(conn: Connection, made: Sequence[tuple[Decision, str]]) -> None:
                 "policy_version": decision.policy_version,
                 "decided_at": decision.decided_at,
                 "refused": refused,
-                "body": Written(decision.model_dump_json().encode()),
+                "body": Written(body_of(decision)),
             }
             for decision, refused in made
         ],

@@ -18,17 +18,20 @@ from rules.policy import Policy
 from runtime.clock import Clock
 from runtime.logs import get_logger
 from runtime.metrics import Metrics
-from schemas.codec import Invalid, decode
+from schemas import structs
+from schemas.codec import Invalid
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision
 from schemas.delivery import Delivery
 from schemas.errors import NotFound, TemporaryError
+from schemas.fast import decode_applicable
 from store.database import Database
 from store.outbox import Outbox
 
 GROUP = "switchboard-applier"
 TOPICS = (DECISIONS, DELIVERIES, DEAD_LETTERS)
 Applicable = Decision | Delivery | DeadLetter
+_DECISION = (Decision, structs.Decision)
 
 log = get_logger(__name__)
 
@@ -66,7 +69,7 @@ class Applier:
 
     async def _apply(self, events: Sequence[Applicable]) -> None:
         now = self._clock.now()
-        versions = {e.policy_version for e in events if isinstance(e, Decision)}
+        versions = {e.policy_version for e in events if isinstance(e, _DECISION)}
         try:
             policies: dict[str, Policy] = await self._policies.get(versions)
         except NotFound as error:
@@ -79,10 +82,10 @@ class Applier:
             self._applied.labels(event, outcome).inc()
 
     def _event(self, record: Record) -> Applicable:
-        found = decode(record.headers, record.value)
+        found = decode_applicable(record.headers, record.value)
         if isinstance(found, Invalid):
             return whole_letter(record, found.reason, found.detail, at=self._clock.now())
-        if not isinstance(found, Decision | Delivery | DeadLetter):
+        if not isinstance(found, (*_DECISION, Delivery, DeadLetter)):
             why = f"a {found.TYPE} does not belong on topic {record.topic}"
             return whole_letter(record, "invalid", why, at=self._clock.now())
         return found
@@ -93,7 +96,7 @@ def _all(
 ) -> list[tuple[str, str]]:
     """(event, outcome) of each, for the metrics. The decisions first, together: what else a batch has is about replies
     and dead letters, which came of decisions that were applied before."""
-    made = [event for event in events if isinstance(event, Decision)]
+    made = [event for event in events if isinstance(event, _DECISION)]
     applied: list[tuple[str, str]] = []
     if made:
         bounds = {version: policy.source.auto_answer for version, policy in policies.items()}

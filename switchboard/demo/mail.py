@@ -12,14 +12,23 @@ STOP_TIMEOUT_S = 5.0
 
 
 class CustomersMailServer:
-    """Service: accepts mail for everybody. `mailboxes`: address → mails in order of arrival."""
+    """Service: accepts mail for everybody."""
 
     name = "customers' mail server"
 
     def __init__(self) -> None:
-        self.mailboxes: dict[str, list[EmailMessage]] = defaultdict(list)
+        self._arrived: dict[str, list[bytes]] = defaultdict(list)
+        self._read: dict[str, list[EmailMessage]] = defaultdict(list)
         self.port = 0
         self._server: Any = None
+
+    @property
+    def mailboxes(self) -> dict[str, list[EmailMessage]]:
+        """Address → mails in order of arrival. They are parsed when somebody looks."""
+        for address, arrived in self._arrived.items():
+            read = self._read[address]
+            read += map(_message, arrived[len(read) :])
+        return self._read
 
     async def start(self) -> None:
         import asyncio
@@ -39,8 +48,12 @@ class CustomersMailServer:
 
     async def handle_DATA(self, server: SMTP, session: Any, envelope: Envelope) -> str:  # noqa: N802 (aiosmtpd's name)
         content = envelope.content if isinstance(envelope.content, bytes) else (envelope.content or "").encode()
-        message = email.message_from_bytes(content, policy=email.policy.default)
-        assert isinstance(message, EmailMessage)
         for recipient in envelope.rcpt_tos:
-            self.mailboxes[recipient.lower()].append(message)
+            self._arrived[recipient.lower()].append(content)
         return "250 OK"
+
+
+def _message(content: bytes) -> EmailMessage:
+    message = email.message_from_bytes(content, policy=email.policy.default)
+    assert isinstance(message, EmailMessage)
+    return message

@@ -1,4 +1,4 @@
-"""Both ways to read an interaction agree on all bytes, and both ways to write a decision write the same."""
+"""Both ways to read an interaction or a decision agree on all bytes; both ways to write a decision write the same."""
 
 import json
 from copy import deepcopy
@@ -17,6 +17,7 @@ from tests.kit.events import examples
 from tests.kit.policies import accepted
 
 EXAMPLES = [event for name, event in sorted(examples().items()) if isinstance(event, Interaction)]
+DECISION = examples()["decision"]
 HEADERS = attributes(id_="i1", type_=Interaction.TYPE, subject="c1")
 
 # What pydantic takes, changes or refuses, and what one reader may take for something else than the other.
@@ -56,9 +57,9 @@ def places(tree: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 @st.composite
-def documents(draw: st.DrawFn) -> bytes:
-    """An interaction's JSON, changed in some places, written in one of the ways there are to write it."""
-    tree = json.loads(draw(st.sampled_from(EXAMPLES)).model_dump_json())
+def documents(draw: st.DrawFn, of: Any = EXAMPLES) -> bytes:
+    """An event's JSON, changed in some places, written in one of the ways there are to write it."""
+    tree = json.loads(draw(st.sampled_from(of)).model_dump_json())
     for _ in range(draw(st.integers(0, 3))):
         path = draw(st.sampled_from(places(tree)))
         parent = tree
@@ -101,6 +102,18 @@ def test_both_readers_agree_on_valid_and_invalid_documents(value: bytes) -> None
     agree(HEADERS, value)
 
 
+@settings(max_examples=1000, deadline=None)
+@given(documents([DECISION]))
+def test_both_readers_agree_on_decisions(value: bytes) -> None:
+    headers = attributes(id_="d1", type_=Decision.TYPE, subject="c1")
+    ours, theirs = fast.decode_applicable(headers, value), codec.decode(headers, value)
+    if isinstance(theirs, Decision):
+        assert isinstance(ours, structs.Decision), ours
+        assert fast.body_of(ours) == theirs.model_dump_json().encode()
+    else:
+        assert ours == theirs
+
+
 HEADER_VALUES = st.one_of(
     st.sampled_from([b"1.0", b"0.3", b"", b"application/json", b"application/json; charset=utf-8", b"text/plain"]),
     st.sampled_from([Interaction.TYPE.encode(), Decision.TYPE.encode(), b"other", b"\xff", "é".encode()]),
@@ -129,8 +142,9 @@ def test_both_readers_agree_on_bytes(value: bytes) -> None:
 def test_what_our_own_encoder_writes_is_read_the_short_way() -> None:
     for event in (*EXAMPLES, accepted(subject="Grüße, 注文", text="Hallo\n\tda! “x”\n")):
         encoded = codec.encode(event)
-        assert fast._are_plain(encoded.headers)
-        assert fast._read(encoded.value) is not None
+        assert fast._interactions.read(encoded.headers, encoded.value) is not None
+    encoded = codec.encode(DECISION)
+    assert fast._decisions.read(encoded.headers, encoded.value) is not None
 
 
 def test_a_moment_before_the_first_year_in_utc_is_invalid_and_raises_nothing() -> None:
