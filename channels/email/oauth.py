@@ -25,6 +25,7 @@ MARGIN = timedelta(seconds=60)
 """An access token that ends so soon is renewed before it is used."""
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _MICROSOFT = "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/{what}"
+_MICROSOFT_SENDS = " https://outlook.office.com/SMTP.Send"
 _MAX_BYTES = 256 * 1024
 
 
@@ -43,12 +44,13 @@ class Endpoints:
     scope: str
 
 
-def endpoints(settings: OAuthSettings) -> Endpoints:
+def endpoints(settings: OAuthSettings, *, sends: bool = False) -> Endpoints:
+    """`sends`: the token signs in to the relay as well."""
     known = {
         "microsoft": Endpoints(
             _MICROSOFT.format(tenant=settings.tenant, what="devicecode"),
             _MICROSOFT.format(tenant=settings.tenant, what="token"),
-            "https://outlook.office.com/IMAP.AccessAsUser.All offline_access",
+            f"https://outlook.office.com/IMAP.AccessAsUser.All{_MICROSOFT_SENDS if sends else ''} offline_access",
         ),
         "google": Endpoints(
             "https://oauth2.googleapis.com/device/code",
@@ -159,9 +161,9 @@ class Tokens:
         return access
 
 
-async def begin_sign_in(settings: OAuthSettings) -> DeviceCode:
+async def begin_sign_in(settings: OAuthSettings, *, sends: bool = False) -> DeviceCode:
     """Raises OAuthUnavailable, SignInNeeded when the server refuses the client."""
-    where = endpoints(settings)
+    where = endpoints(settings, sends=sends)
     if not where.device:
         raise SignInNeeded("oauth.device_url is not set", hint="set it, or give a refresh_token")
     status, answer = await _post(where.device, {"scope": where.scope, **_client(settings)})

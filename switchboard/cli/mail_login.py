@@ -30,7 +30,7 @@ async def _login(account: str) -> None:
         raise ConfigError(
             [f"channels.email.{name}.imap.oauth: is not set"], hint="an account with a password needs no login"
         )
-    code = await begin_sign_in(imap.oauth)
+    code = await begin_sign_in(imap.oauth, sends=settings.smtp is not None and settings.smtp.oauth)
     err.print(f"Open [bold]{escape(code.url)}[/] and type [bold]{escape(code.user_code)}[/]", soft_wrap=True)
     err.print(f"Sign in there as {escape(imap.username or settings.address)}. Waiting …", soft_wrap=True)
     file = TokenFile(found.data_dir, name)

@@ -25,7 +25,7 @@ spool_directory = {dir}/spool
 log_file_path = {dir}/log-%s
 pid_file_path = {dir}/exim.pid
 primary_hostname = relay.example
-daemon_smtp_ports = {port}
+{ports}
 local_interfaces = 127.0.0.1
 queue_run_in_order
 remote_max_parallel = 4
@@ -33,10 +33,12 @@ keep_environment =
 add_environment = PATH=/bin
 acl_smtp_rcpt = rcpt
 acl_smtp_data = data
+{tls}
 begin acl
 rcpt:
   deny  local_parts = unknown
         message = 5.1.1 no such user here
+{strangers}
   accept
 data:
   accept
@@ -70,6 +72,33 @@ lmtp:
 begin retry
 * * F,1h,1s
 begin authenticators
+{authenticators}
+"""
+_TLS = """
+daemon_smtp_ports = {port} : {tls_port}
+tls_on_connect_ports = {tls_port}
+tls_advertise_hosts = *
+tls_certificate = {dir}/cert.pem
+tls_privatekey = {dir}/key.pem
+auth_advertise_hosts = ${{if def:tls_in_cipher{{*}}{{}}}}
+"""
+_STRANGERS = """
+  deny !authenticated = *
+       message = 5.7.0 sign in first
+"""
+_AUTHENTICATORS = r"""
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_prompts = :
+  server_condition = ${if and{{eq{$auth2}{support}}{eq{$auth3}{a pass word}}}}
+  server_set_id = $auth2
+xoauth2:
+  driver = plaintext
+  public_name = XOAUTH2
+  server_prompts = <| |
+  server_condition = ${if match{$auth1}{\N^user=help@shop\.example\x01auth=Bearer access-(?!2\x01)\d+\x01\x01$\N}}
+  server_set_id = help
 """
 
 
@@ -79,9 +108,11 @@ def program() -> str | None:
 
 
 class Exim:
-    """`door`: the SMTP port to which mail for shop.example goes; `lmtp`: Dovecot's."""
+    """`door`: the SMTP port to which mail for shop.example goes; `lmtp`: Dovecot's. With `tls` (certificate, key) it
+    takes mail from who has signed in only: by STARTTLS on `port`, at once on `tls_port`; as `support` with the password
+    `a pass word`, or as help@shop.example with any token of the OAuth server but `access-2`."""
 
-    def __init__(self, path: str, *, door: int, lmtp: int) -> None:
+    def __init__(self, path: str, *, door: int, lmtp: int, tls: tuple[Path, Path] | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="sbex", dir="/tmp"))
         self.port = free_port()
         self._program, self._prefix = path, list[str]()
@@ -94,14 +125,25 @@ class Exim:
             import pwd
 
             user, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
-        config = _CONFIG.format(dir=self.folder, user=user, group=group, port=self.port, door=door, lmtp=lmtp)
+        self.tls_port = free_port()
+        for name, source in zip(("cert.pem", "key.pem"), tls or (), strict=False):
+            shutil.copy(source, self.folder / name)
+            (self.folder / name).chmod(0o644)  # of a key that is worth nothing
+        more = {
+            "ports": "" if tls else f"daemon_smtp_ports = {self.port}",
+            "tls": _TLS.format(dir=self.folder, port=self.port, tls_port=self.tls_port) if tls else "",
+            "strangers": _STRANGERS if tls else "",
+            "authenticators": _AUTHENTICATORS if tls else "",
+        }
+        where = {"dir": self.folder, "user": user, "group": group, "port": self.port, "door": door, "lmtp": lmtp}
+        config = _CONFIG.format(**where, **more)
         self._config = self.folder / "exim.conf"
         self._config.write_text(config)
         self._config.chmod(0o644)
 
     @property
     def log(self) -> str:
-        return "\n".join(path.read_text() for path in sorted(self.folder.glob("log-*")))
+        return "\n".join(path.read_text() for path in sorted(self.folder.glob("*log*")))
 
     def start(self) -> None:
         command = [*self._prefix, self._program, "-C", str(self._config), "-bdf", "-q1s"]
@@ -124,8 +166,8 @@ class Exim:
 
 
 @contextmanager
-def server(path: str, *, door: int, lmtp: int) -> Iterator[Exim]:
-    found = Exim(path, door=door, lmtp=lmtp)
+def server(path: str, *, door: int, lmtp: int, tls: tuple[Path, Path] | None = None) -> Iterator[Exim]:
+    found = Exim(path, door=door, lmtp=lmtp, tls=tls)
     try:
         found.start()
         yield found

@@ -18,6 +18,14 @@ KEEP_S = 30.0
 AUTH_TIMEOUT_S = 60.0
 
 
+def hang_up(client: aiosmtplib.SMTP) -> None:
+    """Close the link at once: a polite end of TLS would keep its socket for as long as the other side likes."""
+    transport = client.transport
+    client.close()
+    if transport is not None:
+        transport.abort()  # type: ignore[attr-defined]
+
+
 class Links:
     """One mail at a time goes over each. `tokens`: sign in by XOAUTH2 instead of the password."""
 
@@ -37,6 +45,8 @@ class Links:
         self._config_dir = config_dir or Path()
         self._idle: list[tuple[aiosmtplib.SMTP, float]] = []
         self.opened = 0
+        self.greeting = ""
+        """What the relay said first."""
 
     async def take(self) -> tuple[aiosmtplib.SMTP, bool]:
         """One that answers, ready for MAIL, and whether it is a new one. Raises SMTPException, OSError, TimeoutError,
@@ -51,7 +61,7 @@ class Links:
                     return client, False
             except (aiosmtplib.SMTPException, OSError, TimeoutError):
                 pass
-            client.close()
+            hang_up(client)
         return await self.open(), True
 
     def give_back(self, client: aiosmtplib.SMTP) -> None:
@@ -64,7 +74,7 @@ class Links:
         keep: list[tuple[aiosmtplib.SMTP, float]] = []
         for client, since in self._idle:
             if all_ or since < until:
-                client.close()
+                hang_up(client)
             else:
                 keep.append((client, since))
         self._idle = keep
@@ -81,12 +91,12 @@ class Links:
             timeout=CONNECT_TIMEOUT_S,
         )
         try:
-            await client.connect()
+            self.greeting = (await client.connect()).message
             self.opened += 1
             await client.ehlo(timeout=AUTH_TIMEOUT_S)
             await self._sign_in(client)
         except BaseException:
-            client.close()
+            hang_up(client)
             raise
         return client
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import aiosmtplib
 
 from channels.email.oauth import SignInNeeded
-from channels.email.sending.links import Links
+from channels.email.sending.links import Links, hang_up
 from schemas.errors import TemporaryError
 from schemas.states import DeliveryState
 
@@ -60,7 +60,7 @@ async def transfer(
             if fresh or getattr(error, "code", CLOSING) != CLOSING:
                 raise
             # The server has closed the link since the last mail: nothing is lost by asking on a new one.
-            client.close()
+            hang_up(client)
             client = await links.open()
             await client.mail(sender, options=options, encoding=encoding, timeout=COMMAND_TIMEOUT_S)
         stage = "RCPT"
@@ -95,7 +95,7 @@ async def transfer(
         if answer is not None:
             answer.cancel()
         if client is not None:
-            client.close()
+            hang_up(client)
 
 
 def trouble(stage: str, error: Exception) -> Outcome:
