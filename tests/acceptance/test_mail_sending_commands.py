@@ -37,6 +37,15 @@ async def test_a_refusal_is_said_in_words(tmp_path: Path) -> None:
     assert "there is no such mailbox" in done.stderr
 
 
+async def test_check_says_that_the_clock_is_wrong(tmp_path: Path) -> None:
+    async with SmtpSink({"connect": "220 mx.example ESMTP Exim 4.96 Wed, 04 Mar 2026 10:01:00 +0000"}) as sink:
+        done = await run(tmp_path, sink, "check", "--json")
+    found = {row["service"]: row for line in done.stdout.splitlines() for row in [json.loads(line)]}
+    assert (done.returncode, found["relay of help"]["ok"]) == (1, True)
+    assert "this machine's clock is" in found["clock, by help"]["detail"]
+    assert "NTP" in found["clock, by help"]["hint"]
+
+
 async def test_check_says_what_is_wrong_with_the_sign_in(tmp_path: Path) -> None:
     sink = SmtpSink({"EHLO": "250-sink\r\n250 AUTH PLAIN", "AUTH": "535 5.7.8 no"})
     async with sink:

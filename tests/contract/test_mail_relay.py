@@ -3,8 +3,11 @@
 import asyncio
 import email
 import email.policy
+import imaplib
 import smtplib
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
@@ -21,7 +24,7 @@ from store import deliveries, ledger, replies
 from store.tables import interactions
 from tests.conftest import need
 from tests.kit import exim as exim_kit
-from tests.kit.dovecot import Dovecot
+from tests.kit.dovecot import PASSWORD, Dovecot
 from tests.kit.edge import Edge, edge
 from tests.kit.exim import Exim
 from tests.kit.mails import mail
@@ -89,11 +92,34 @@ class Relayed:
 
     async def box(self, user: str) -> EmailMessage:
         async with asyncio.timeout(30):
-            while not (files := self.dovecot.files(user)):
+            while not (found := await asyncio.to_thread(self._fetch, user)):
                 await asyncio.sleep(0.1)
-        found = email.message_from_bytes(files[0].read_bytes(), policy=email.policy.default)
-        assert isinstance(found, EmailMessage)
-        return found
+        made = email.message_from_bytes(found, policy=email.policy.default)
+        assert isinstance(made, EmailMessage)
+        return made
+
+    @contextmanager
+    def _imap(self, user: str) -> Iterator[imaplib.IMAP4_SSL]:
+        """The customer's own mail program, which is none of ours."""
+        context = ssl.create_default_context(cafile=str(self.dovecot.cert))
+        with imaplib.IMAP4_SSL("localhost", self.dovecot.port, ssl_context=context, timeout=20) as client:
+            client.login(user, PASSWORD)
+            client.select("INBOX", readonly=True)
+            yield client
+
+    def _fetch(self, user: str) -> bytes:
+        """The last mail; empty when there is none."""
+        with self._imap(user) as client:
+            (numbers,) = client.search(None, "ALL")[1]
+            if not numbers:
+                return b""
+            _, parts = client.fetch(numbers.split()[-1].decode(), "(BODY.PEEK[])")
+            return bytes(parts[0][1])  # type: ignore[index,arg-type]
+
+    def threads(self, user: str) -> str:
+        """As their mail program shows them (RFC 5256), by the References."""
+        with self._imap(user) as client:
+            return str(client.thread("REFERENCES", "UTF-8", "ALL")[1][0].decode())
 
 
 @pytest.fixture
@@ -133,6 +159,22 @@ async def test_the_whole_round_is_one_thread_and_one_conversation(relayed: Relay
     refers = f"In-Reply-To: {got['Message-ID']}\r\n"
     await relayed.write(ann, mail("third", sender=ann, trace=refers))
     assert {each.conversation_id for each in await relayed.accepted(3)} == {asked.conversation_id}
+
+
+async def test_an_automatic_answer_is_one_thread_with_what_it_answers(relayed: Relayed) -> None:
+    bea = "auto@customer.example"
+    asked_with = mail("auto-first", sender=bea, subject="Are you open?")
+    relayed.dovecot.drop(bea, [asked_with])  # what her program keeps of what she sent
+    await relayed.write(bea, asked_with)
+    (asked,) = await relayed.accepted(1)
+    row = await relayed.ended(await relayed.answer(asked, automatic=True, key="auto-1"))
+    assert row.state is D.SENT, row.detail
+    async with asyncio.timeout(30):
+        while (got := await relayed.box(bea))["Auto-Submitted"] is None:
+            await asyncio.sleep(0.1)
+    assert got["Auto-Submitted"] == "auto-replied"
+    assert got["Return-Path"] == "<>", "no bounce of it can start a loop"
+    assert await asyncio.to_thread(relayed.threads, bea) == "(1 2)"
 
 
 async def test_a_mailbox_that_is_not_there_fails_in_plain_words(relayed: Relayed) -> None:
