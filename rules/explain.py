@@ -22,6 +22,8 @@ _OPERATORS = {
     "any": "fits none of",
 }
 
+TEXT_CUT = "the text fills the 64 KiB that rules see; what is behind stands in the raw payload only"
+
 
 def describe(decision: Decision) -> list[str]:
     """Lines from the outcome to the rules that did not fire."""
@@ -30,7 +32,7 @@ def describe(decision: Decision) -> list[str]:
     target, _, why = decision.target_why.partition(": ")
     lines.append(f"due {decision.deadline:%Y-%m-%d %H:%M} UTC" + (f" because {why} ({target})" if why else ""))
     if decision.text_cut:
-        lines.append("the text fills the 64 KiB that rules see; what is behind stands in the raw payload only")
+        lines.append(TEXT_CUT)
     if decision.refused:
         lines.append(f"the rules' answer was withheld: {decision.refused}")
     if decision.tags:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rules.explain import TEXT_CUT
 from schemas.decision import Decision
 
 
@@ -14,12 +15,13 @@ def explained(decision: Decision, refused: str = "") -> dict[str, Any]:
     errors = list(decision.errors)
     if withheld and withheld not in errors:
         errors.append(f"the answer was withheld: {withheld}")
+    if decision.text_cut:
+        errors.append(TEXT_CUT)
     return {
         "interaction_id": decision.interaction_id,
         "policy_version": decision.policy_version,
         "facts": data["facts"],
         "considered": decision.considered,
-        "text_cut": decision.text_cut,
         "rules": [
             {key: rule[key] for key in ("name", "file", "line", "order", "result", "failed", "actions")}
             for rule in data["rules"]

@@ -7,8 +7,6 @@ out: its regexes are not RE2's; the operator `regex` is there for them.
 from collections.abc import Callable
 from typing import Any
 
-import cel
-
 from rules.fields import FIELDS, View
 from rules.quantities import MEASURES
 
@@ -24,6 +22,8 @@ def compile_expression(source: str) -> Callable[[View], bool]:
 
     The function raises what CEL raises (a missing key, types that do not fit): then the rule does not fire.
     """
+    import cel  # brings a command line of its own along: nothing that every start should wait for
+
     if len(source) > EXPRESSION_CHARS:
         raise ValueError(f"longer than {EXPRESSION_CHARS} characters")
     try:

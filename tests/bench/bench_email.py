@@ -29,7 +29,7 @@ from channels.email.reading import MailReader
 from channels.email.settings import EmailSettings
 from store.accepting import Arrival
 from store.tables import interactions
-from tests.bench.bench_host import environment
+from tests.bench.environments import environment
 from tests.bench.mails import mails
 from tests.kit.town import Running, running
 

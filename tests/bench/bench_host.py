@@ -14,11 +14,9 @@ import asyncio
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +33,7 @@ from bus.topics import DECISIONS, INTERACTIONS, TOPICS
 from schemas.codec import encode
 from tests.bench import traffic
 from tests.bench.chain import chain_figures
+from tests.bench.environments import environment
 from tests.kit.broker import forget
 
 ROOT = Path(__file__).parents[2]
@@ -81,18 +80,6 @@ HOSTS = (
     Host("confluent", "confluent", pins=("confluent-kafka==2.16.1",)),
     Host("quix", "quix", pins=("quixstreams==3.28.1",)),
 )
-
-
-def environment(pins: Sequence[str]) -> Path:
-    """The interpreter of a peer's environment, made when it is first needed."""
-    folder = BUILD / "environments" / pins[0].partition("==")[0]
-    python = folder / "bin" / "python"
-    if not (folder / ".installed").exists():
-        out.print(f"setting up {pins[0]} (first time only) …")
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *pins], check=True)
-        (folder / ".installed").touch()
-    return python
 
 
 async def fill(address: str) -> float:

@@ -3,7 +3,8 @@
 Full decisions with trace (rules, priority, deadline), 600 characters in eight languages, about one rule a message at
 every size, one rule in ten without words to look for, one in twenty negated. `naive` tries every rule with compiled
 expressions and `in`; `bucketed` the same, by channel and with the cheap conditions first. Both get the folded text for
-nothing and write no trace. Interleaved repeats, medians; all three agree on which rules fire.
+nothing and write no trace. Interleaved repeats, medians; all three agree on which rules fire. So do two general
+engines, `rule-engine` and CEL, as loops over all rules. And a draft is run over 100,000 recorded interactions.
 """
 
 import random
@@ -24,12 +25,13 @@ from rules.words import normal
 from schemas.fast import as_struct
 from schemas.interaction import Interaction
 from schemas.structs import Facts
-from tests.bench import traffic
+from tests.bench import recorded, rule_engines, traffic
 from tests.kit.contacts import NOW
 
 SIZES = (10, 100, 1_000, 10_000)
 MESSAGES = {10: 2_000, 100: 2_000, 1_000: 2_000, 10_000: 1_000}
 BY_HAND = {10: 500, 100: 500, 1_000: 200, 10_000: 40}
+BY_PEERS = {10: 200, 100: 100, 1_000: 20, 10_000: 5}
 REPEATS = 5
 
 Message = dict[str, Any]
@@ -141,16 +143,22 @@ def measure(size: int) -> dict[str, float]:
         costs["p99"].append(sorted(each)[int(len(each) * 0.99)])
         costs["naive"].append(statistics.mean(timed(naive.fired, messages)))
         costs["bucketed"].append(statistics.mean(timed(bucketed.fired, messages)))
+    few = messages[: BY_PEERS[size]]
+    expected = [naive.fired(message) for message in few]
+    for name, peer in (("cel", rule_engines.cel_costs), ("rule-engine", rule_engines.rule_engine_costs)):
+        cost, fired = peer(written, [rule_engines.plain(message) for message in few])
+        assert fired == expected, name
+        costs[name].append(cost)
     return {name: statistics.median(values) for name, values in costs.items()} | {"hits": hits / len(messages)}
 
 
 def main() -> None:
     found = {size: measure(size) for size in SIZES}
     table = Table(title="µs per interaction", title_justify="left")
-    for column in ("rules", "ours", "p99", "naive", "bucketed", "rules fired"):
+    columns = ("ours", "p99", "naive", "bucketed", "cel", "rule-engine")
+    for column in ("rules", *columns, "rules fired"):
         table.add_column(column, justify="right")
     for size, costs in found.items():
-        columns = ("ours", "p99", "naive", "bucketed")
         table.add_row(f"{size:,}", *(f"{costs[name]:,.1f}" for name in columns), f"{costs['hits']:.2f}")
     Console().print(table)
     most, least = found[SIZES[-1]], found[SIZES[0]]
@@ -159,6 +167,9 @@ def main() -> None:
         "cost_10_vs_naive": round(least["ours"] / least["naive"], 2),
         "vs_naive_at_10000": round(most["naive"] / most["ours"], 1),
         "vs_bucketed_at_10000": round(most["bucketed"] / most["ours"], 1),
+        "vs_cel_at_10000": round(most["cel"] / most["ours"], 1),
+        "vs_rule_engine_at_10000": round(most["rule-engine"] / most["ours"], 1),
+        **recorded.figures(),
     } | {f"us_at_{size}": round(costs["ours"], 1) for size, costs in found.items()}
     target = Path("build/bench/rules.json")
     target.parent.mkdir(parents=True, exist_ok=True)
