@@ -8,9 +8,6 @@ from switchboard.cli.exits import shown
 
 def run() -> None:
     """Parse, run, and turn errors into one clear message and an exit status."""
-    from switchboard.cli import groups
-
-    groups.register()
     with shown():
         app(prog_name="switchboard")
     sys.exit(0)

@@ -2,15 +2,33 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runtime.logs import LogSettings, configure_logs
 from schemas.errors import ConfigError
-from switchboard.settings import DEFAULT_FILE, Configuration, load
+from switchboard.cli.lazy import lazy_group
+
+if TYPE_CHECKING:
+    from switchboard.settings import Configuration
+
+DEFAULT_FILE = "switchboard.yaml"
+
+VERBS = ("version", "init", "check", "doctor", "migrate", "run", "router-process", "demo", "ledger", "trace")
+"""For the whole system."""
+NOUNS = ("topics", "schemas", "rules", "channels", "agents", "customers", "interactions", "deliveries", "dead-letters")
+
+
+def _place(name: str) -> str:
+    return name.replace("-", "_")
+
 
 app = typer.Typer(
+    cls=lazy_group(
+        {verb: f"switchboard.cli.system:{_place(verb)}" for verb in VERBS}
+        | {noun: f"switchboard.cli.{_place(noun)}" for noun in NOUNS},
+        hidden=["router-process"],
+    ),
     name="switchboard",
     help="Every customer's message on one pipeline: threaded, prioritised, answered, accounted for.",
     no_args_is_help=True,
@@ -43,8 +61,11 @@ def main(
     options.config, options.verbose, options.quiet = config, verbose, quiet
 
 
-def configuration(overrides: dict[str, str] | None = None) -> Configuration:
+def configuration(overrides: dict[str, str] | None = None) -> "Configuration":
     """Load and check everything, and set logging up. Raises ConfigError."""
+    from runtime.logs import configure_logs
+    from switchboard.settings import load
+
     if not options.config.exists():
         raise ConfigError(
             [f"{options.config}: there is no such file"],
@@ -60,4 +81,6 @@ def configuration(overrides: dict[str, str] | None = None) -> Configuration:
 
 def quiet_logs() -> None:
     """For short commands: their output is data, so only what went wrong is logged."""
+    from runtime.logs import LogSettings, configure_logs
+
     configure_logs(LogSettings(level="debug" if options.verbose else "error"))

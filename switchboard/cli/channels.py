@@ -5,13 +5,22 @@ from typing import Any
 import typer
 
 from switchboard.cli.app import configuration, quiet_logs
-from switchboard.cli.mail_check import check, test_send
-from switchboard.cli.mail_import import import_
-from switchboard.cli.mail_login import login
+from switchboard.cli.lazy import lazy_group
 from switchboard.cli.output import Json, show
-from switchboard.cli.parse_mail import parse
 
-group = typer.Typer(help="The ways by which customers write.", no_args_is_help=True)
+group = typer.Typer(
+    cls=lazy_group(
+        {
+            "parse": "switchboard.cli.parse_mail:parse",
+            "import": "switchboard.cli.mail_import:import_",
+            "login": "switchboard.cli.mail_login:login",
+            "check": "switchboard.cli.mail_check:check",
+            "test-send": "switchboard.cli.mail_check:test_send",
+        }
+    ),
+    help="The ways by which customers write.",
+    no_args_is_help=True,
+)
 
 
 @group.command("list")
@@ -24,10 +33,3 @@ def list_(json: Json = False) -> None:
         for account, settings in accounts.items()
     ]
     show(rows, title="Channels", columns=["channel", "account", "queue"], json=json, empty="No accounts.")
-
-
-group.command("parse")(parse)
-group.command("import")(import_)
-group.command("login")(login)
-group.command("check")(check)
-group.command("test-send")(test_send)

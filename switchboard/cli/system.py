@@ -13,7 +13,7 @@ from schemas.errors import ConfigError
 from store import ledger as ledger_
 from store import schema
 from switchboard.base import make_base, opened
-from switchboard.cli.app import app, configuration, options, quiet_logs
+from switchboard.cli.app import configuration, options, quiet_logs
 from switchboard.cli.exits import FINDINGS
 from switchboard.cli.output import Json, emit, err, out, table
 from switchboard.version import __version__
@@ -21,13 +21,11 @@ from switchboard.version import __version__
 STATES = ("received", "queued", "answering", "answered", "held", "closed", "dead_letter")
 
 
-@app.command()
 def version(json: Json = False) -> None:
     """Print the version."""
     emit([{"version": __version__}]) if json else out().print(__version__)
 
 
-@app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="Where to put it.")] = Path(),
 ) -> None:
@@ -39,7 +37,6 @@ def init(
     err.print(f"Next: [bold]switchboard --config {folder / 'switchboard.yaml'} check[/], then [bold]run[/].")
 
 
-@app.command()
 def check(json: Json = False) -> None:
     """Check the whole configuration, offline: every mistake at once, with its place."""
     quiet_logs()
@@ -57,7 +54,6 @@ def check(json: Json = False) -> None:
         err.print(f"[green]✓[/] {found.path}: {accounts} accounts, {rules} rules, policy {found.policy.version}")
 
 
-@app.command()
 def doctor(json: Json = False) -> None:
     """Check the services that the configuration names, online."""
     from switchboard.doctor import examine
@@ -74,7 +70,6 @@ def doctor(json: Json = False) -> None:
         raise typer.Exit(FINDINGS)
 
 
-@app.command()
 def migrate() -> None:
     """Bring the store to the schema of this version."""
     quiet_logs()
@@ -88,7 +83,6 @@ def migrate() -> None:
     asyncio.run(work())
 
 
-@app.command()
 def run(
     roles: Annotated[list[str] | None, typer.Argument(help="Roles for this process; none = the whole system.")] = None,
     bind: Annotated[
@@ -110,7 +104,6 @@ def run(
     raise typer.Exit(asyncio.run(work()))
 
 
-@app.command("router-process", hidden=True)
 def router_process(broker: Annotated[str, typer.Option()], group: Annotated[str, typer.Option()]) -> None:
     """The router's child process. `broker` is embedded:HOST:PORT or external:HOST:PORT,…"""
     from switchboard.router_process import run_tuned
@@ -119,7 +112,6 @@ def router_process(broker: Annotated[str, typer.Option()], group: Annotated[str,
     run_tuned(configuration(), address, embedded=kind == "embedded", group=group)
 
 
-@app.command()
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave it running afterwards.")] = False,
     chaos: Annotated[bool, typer.Option("--chaos", help="Kill router and broker in the middle.")] = False,
@@ -136,7 +128,6 @@ def demo(
     raise typer.Exit(asyncio.run(code))
 
 
-@app.command()
 def ledger(json: Json = False) -> None:
     """Account for every interaction: accepted = the sum of the states, by channel."""
     quiet_logs()
@@ -177,7 +168,6 @@ def ledger(json: Json = False) -> None:
         raise typer.Exit(FINDINGS)
 
 
-@app.command()
 def trace(identity: Annotated[str, typer.Argument(metavar="ID|REFERENCE")], json: Json = False) -> None:
     """Everything that happened to an interaction, or to a conversation by its reference, and why."""
     from switchboard.trace import lines_of

@@ -5,7 +5,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
 from router.core.triage import decide_safely
 from rules.model import PolicySource
@@ -13,6 +12,7 @@ from rules.parse import Reader
 from rules.policy import compile_policy
 from rules.tree import parse_yaml
 from schemas.decision import Facts
+from tests.kit.command_line import verbs
 from tests.kit.contacts import NOW, email
 from tests.kit.policies import accepted, example_policy
 
@@ -54,18 +54,14 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_every_command_in_the_documents_exists(path: Path) -> None:
-    from switchboard.cli.app import app
-    from switchboard.cli.groups import register
-
-    register()
-    commands = get_command(app).commands  # type: ignore[attr-defined]
+    commands = verbs()
     for line in re.findall(
         r"(?:^|`|\$ )switchboard ((?:[a-z][a-z-]+ ?)+)", path.read_text(encoding="utf-8"), re.MULTILINE
     ):
         verb, *rest = line.split()
         assert verb in commands, line
-        if rest and hasattr(commands[verb], "commands"):
-            assert rest[0] in commands[verb].commands, line
+        if rest and commands[verb]:
+            assert rest[0] in commands[verb], line
 
 
 def test_the_files_named_in_the_readmes_table_exist() -> None:
