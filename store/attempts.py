@@ -51,6 +51,8 @@ class End:
 
 
 _Place = tuple[str, str]
+_UNSEEN = ("session_id", "due_at", "detail", "created_at", "changed_at")
+_SEEN = [each for each in deliveries.c if each.name not in _UNSEEN]
 _AMONG = deliveries.c.reply_id.in_(bindparam("replies", expanding=True))
 _AT = (deliveries.c.reply_id == bindparam("at_reply")) & (deliveries.c.recipient == bindparam("at_recipient"))
 
@@ -118,7 +120,7 @@ def finish_all(conn: Connection, out: Outbox, ends: Sequence[End], now: datetime
             if end.to not in DELIVERY_MOVES[state]:
                 raise ValueError(f"no delivery moves from {state} to {end.to}")
     rows = conn.execute(
-        select(*deliveries.c, replies.c.body)
+        select(*_SEEN, replies.c.body)
         .join(replies, replies.c.id == deliveries.c.reply_id, isouter=True)
         .where(_AMONG)
         .order_by(deliveries.c.reply_id, deliveries.c.recipient)

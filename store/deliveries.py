@@ -89,7 +89,13 @@ def due(
     recipient."""
     earlier = deliveries.alias()
     query = (
-        select(deliveries, replies.c.body)
+        select(
+            deliveries.c.recipient,
+            deliveries.c.state,
+            deliveries.c.attempt,
+            deliveries.c.created_at,
+            replies.c.body,
+        )
         .join(replies, replies.c.id == deliveries.c.reply_id)
         .where(
             deliveries.c.channel == channel,

@@ -12,6 +12,7 @@ import hmac
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 from uuid import UUID
 
@@ -35,7 +36,7 @@ class Tokens:
 
     def detail(self, conversation_id: str, recipient: str) -> str:
         """What goes behind the `+` of our address. Raises ValueError for an id that is no UUID."""
-        short = base64.b32encode(UUID(conversation_id).bytes).decode().rstrip("=").lower()
+        short = _short(conversation_id)
         return f"{short}-{self._tag(short, recipient)}"
 
     def id_prefix(self, conversation_id: str, recipient: str) -> str:
@@ -58,6 +59,11 @@ class Tokens:
 
     def _tag(self, short: str, recipient: str) -> str:
         return hmac.new(self._key, f"{short}:{recipient.lower()}".encode(), hashlib.sha256).hexdigest()[:20]
+
+
+@lru_cache(maxsize=1024)
+def _short(conversation_id: str) -> str:
+    return base64.b32encode(UUID(conversation_id).bytes).decode().rstrip("=").lower()
 
 
 def has_token(addresses: Iterable[str], message_ids: Iterable[str]) -> bool:

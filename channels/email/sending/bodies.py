@@ -1,4 +1,5 @@
-"""The text and the HTML of a mail: answer, signature, quotation. Jinja2 in its sandbox; values are never templates."""
+"""The text and the HTML of a mail: answer, signature, quotation. The HTML by Jinja2 in its sandbox; values are never
+templates."""
 
 import textwrap
 from collections.abc import Sequence
@@ -11,52 +12,33 @@ QUOTE_CHARS = 20_000
 _SIGNATURE = "\n-- \n"
 """RFC 3676 §4.3: mail programs leave out of their answers what stands below it."""
 
-_TEXT = """{{ answer }}
-{%- if signature %}
-{{ mark }}{{ signature }}
-{%- endif %}
-{%- if quoted %}
-
-{{ quoted }}
-{%- endif %}
-"""
 _HTML = """<!DOCTYPE html>
 <html{% if language %} lang="{{ language }}"{% endif %}><head><meta charset="utf-8"></head><body>
 {%- if html is not none %}{{ html }}{% else %}
 {%- for each in paragraphs %}
-<p>
-{%- for line in each %}{{ line }}{% if not loop.last %}<br>
-{% endif %}{% endfor %}</p>
+<p>{{ each }}</p>
 {%- endfor %}{% endif %}
 {%- for cid, name in images %}
 <p><img src="cid:{{ cid }}" alt="{{ name }}"></p>
 {%- endfor %}
 {%- if signature %}
-<p>--&nbsp;<br>
-{%- for line in signature %}{{ line }}{% if not loop.last %}<br>
-{% endif %}{% endfor %}</p>
+<p>--&nbsp;<br>{{ signature }}</p>
 {%- endif %}
 {%- if quoted %}
-<blockquote type="cite">
-{%- for line in quoted %}{{ line }}{% if not loop.last %}<br>
-{% endif %}{% endfor %}</blockquote>
+<blockquote type="cite">{{ quoted }}</blockquote>
 {%- endif %}
 </body></html>
 """
+_BREAK = Markup("<br>\n")
 
-
-def _environment(*, autoescape: bool) -> ImmutableSandboxedEnvironment:
-    return ImmutableSandboxedEnvironment(autoescape=autoescape, undefined=StrictUndefined)
-
-
-_text = _environment(autoescape=False).from_string(_TEXT)
-_html = _environment(autoescape=True).from_string(_HTML)
+_html = ImmutableSandboxedEnvironment(autoescape=True, undefined=StrictUndefined).from_string(_HTML)
 
 
 def text(answer: str, signature: str = "", quoted: str = "") -> str:
     """The plain part."""
-    lines = textwrap.indent(_short(quoted), "> ", lambda _: True)
-    return _text.render(answer=answer.rstrip(), signature=signature, mark=_SIGNATURE.lstrip("\n"), quoted=lines) + "\n"
+    below = f"{_SIGNATURE}{signature}" if signature else ""
+    history = "\n\n" + textwrap.indent(_short(quoted), "> ", lambda _: True) if quoted else ""
+    return f"{answer.rstrip()}{below}{history}\n"
 
 
 def html(
@@ -71,12 +53,16 @@ def html(
     name) that `given` does not show stand below the answer."""
     return _html.render(
         html=None if given is None else Markup(given),  # noqa: S704 - made by our templates, which escape
-        paragraphs=[each.splitlines() for each in answer.split("\n\n") if each.strip()],
-        signature=signature.splitlines(),
-        quoted=_short(quoted).splitlines(),
+        paragraphs=[_lines(each) for each in answer.split("\n\n") if each.strip()],
+        signature=_lines(signature),
+        quoted=_lines(_short(quoted)),
         images=[each for each in images if f"cid:{each[0]}" not in (given or "")],
         language=language,
     )
+
+
+def _lines(words: str) -> Markup:
+    return _BREAK.join(words.splitlines())
 
 
 def _short(quoted: str) -> str:

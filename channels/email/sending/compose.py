@@ -1,6 +1,7 @@
 """A reply → the mail that carries it. Pure: the same reply gives the same Message-ID, always."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -148,5 +149,8 @@ def subject(reply: Reply) -> str:
     return base if reply.reference in base else f"{base} [{reply.reference}]"
 
 
+_ID = re.compile(r"[\x21-\x3b\x3d\x3f-\x7e]{1,898}")
+
+
 def _is_id(value: str) -> bool:
-    return "@" in value and not any(c.isspace() or c in "<>" for c in value) and value.isascii() and len(value) < 900
+    return "@" in value and _ID.fullmatch(value) is not None
