@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiolimiter import AsyncLimiter
@@ -106,15 +106,21 @@ class Lane:
             limit = AsyncLimiter(self._smtp.domain_per_minute, 60)
             self._domains[domain] = (asyncio.Semaphore(self._smtp.domain_connections), limit)
         places, limit = self._domains[domain]
-        async with AsyncExitStack() as held:
+        self.waiting += 1
+        try:
+            await places.acquire()
+        finally:
+            self.waiting -= 1
+        try:
             self.waiting += 1
             try:
-                await held.enter_async_context(places)
                 await limit.acquire()
             finally:
                 self.waiting -= 1
-            await held.enter_async_context(self._ahead)
-            yield
+            async with self._ahead:
+                yield
+        finally:
+            places.release()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[None]:
