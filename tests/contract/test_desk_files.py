@@ -1,6 +1,9 @@
 """Files and copies of an agent's mail, over the API and by the client library."""
 
+import asyncio
 import io
+import os
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -115,3 +118,26 @@ async def test_the_client_library_brings_files(site: Site, tmp_path: Path) -> No
         assert item is not None
         with pytest.raises(Conflict):
             await item.reply("Enclosed.", files=[path])
+
+
+async def test_the_command_line_attaches_files(site: Site, tmp_path: Path) -> None:  # noqa: F811
+    (asked,) = await site.queued(email())
+    path = tmp_path / "list.csv"
+    path.write_bytes(b"a;b\n")
+    item = (await site.item(asked)).id
+
+    async def answer(*words: str) -> tuple[int, str]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "switchboard", "agents", "answer", item, *words, "--url", site.url),
+            env={**os.environ, "SWITCHBOARD_TOKEN": site.tokens["ada"]},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await asyncio.wait_for(process.communicate(), 60)
+        return process.returncode or 0, said.decode()
+
+    code, said = await answer("Enclosed.", "--attach", str(tmp_path / "nothing"))
+    assert (code != 0, "there is no such file" in said) == (True, True), said
+    code, said = await answer("Enclosed.", "--attach", str(path), "--cc", "bob@example.net")
+    assert code == 0, said
+    made = (await site.house.database.read(lambda c: replies.of_conversation(c, asked.conversation_id)))[-1]
+    assert (made.text, made.cc, [f.name for f in made.files]) == ("Enclosed.", ("bob@example.net",), ["list.csv"])
