@@ -1,4 +1,5 @@
-"""OAuth 2 for mailboxes: sign-in by device code (RFC 8628) and refresh (RFC 6749 §6), over aiohttp.
+"""OAuth 2 for mailboxes: sign-in by device code (RFC 8628) and refresh (RFC 6749 §6), over aiohttp. Sign-in with a
+browser: `browser_sign_in`.
 
 The refresh token lies in a file of its own in the data folder that nobody else can read; access tokens stay in memory.
 """
@@ -42,6 +43,8 @@ class Endpoints:
     device: str
     token: str
     scope: str
+    authorize: str = ""
+    """The page that a browser opens."""
 
 
 def endpoints(settings: OAuthSettings, *, sends: bool = False) -> Endpoints:
@@ -51,16 +54,21 @@ def endpoints(settings: OAuthSettings, *, sends: bool = False) -> Endpoints:
             _MICROSOFT.format(tenant=settings.tenant, what="devicecode"),
             _MICROSOFT.format(tenant=settings.tenant, what="token"),
             f"https://outlook.office.com/IMAP.AccessAsUser.All{_MICROSOFT_SENDS if sends else ''} offline_access",
+            _MICROSOFT.format(tenant=settings.tenant, what="authorize"),
         ),
         "google": Endpoints(
             "https://oauth2.googleapis.com/device/code",
             "https://oauth2.googleapis.com/token",
             "https://mail.google.com/",
+            "https://accounts.google.com/o/oauth2/v2/auth",
         ),
         "other": Endpoints("", "", ""),
     }[settings.provider]
     return Endpoints(
-        settings.device_url or known.device, settings.token_url or known.token, settings.scope or known.scope
+        settings.device_url or known.device,
+        settings.token_url or known.token,
+        settings.scope or known.scope,
+        settings.authorize_url or known.authorize,
     )
 
 
@@ -204,16 +212,28 @@ async def finish_sign_in(
             continue
         error = answer.get("error")
         if status == 200:
-            refresh = answer.get("refresh_token")
-            if not isinstance(refresh, str) or not refresh:
-                raise SignInNeeded("the authorization server gave no refresh token", hint="is the scope right?")
-            file.save(refresh)
+            _keep(answer, file)
             return
         if error == "slow_down":
             interval += 5.0
         elif error != "authorization_pending":
             _refuse(status, answer)
     raise SignInNeeded("nobody agreed in time", hint="start again")
+
+
+async def keep_tokens(settings: OAuthSettings, form: Mapping[str, str], file: TokenFile) -> None:
+    """Ask for tokens once, and keep the one that renews. Raises OAuthUnavailable, SignInNeeded, OSError."""
+    status, answer = await _post(endpoints(settings).token, {**form, **_client(settings)})
+    if status != 200:
+        _refuse(status, answer)
+    _keep(answer, file)
+
+
+def _keep(answer: Mapping[str, Any], file: TokenFile) -> None:
+    refresh = answer.get("refresh_token")
+    if not isinstance(refresh, str) or not refresh:
+        raise SignInNeeded("the authorization server gave no refresh token", hint="is the scope right?")
+    file.save(refresh)
 
 
 def _refuse(status: int, answer: Mapping[str, Any]) -> None:

@@ -57,11 +57,13 @@ class OAuthSettings(Config):
     """Microsoft only: the directory, by name or id."""
     device_url: str | None = None
     token_url: str | None = None
+    authorize_url: str | None = None
+    """The page for signing in with a browser."""
     scope: str | None = None
     refresh_token: SecretStr | None = None
     """One that was had elsewhere, for those who do not sign in by device code. By environment or `*_FILE`."""
 
-    @field_validator("device_url", "token_url")
+    @field_validator("device_url", "token_url", "authorize_url")
     @classmethod
     def _url(cls, value: str | None) -> str | None:
         if value is None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,26 @@ def test_login_shows_a_code_waits_for_the_person_and_proves_that_the_mailbox_ope
     assert token not in said
     assert "hush" not in said
     assert token.encode() not in argument_list
+    assert (tmp_path / "data" / "oauth" / "help.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_login_with_a_browser_comes_back_by_itself(dovecot: Dovecot, oauth_server: OAuthServer, tmp_path: Path) -> None:
+    address = "browser@shop.example"
+    config = configured(tmp_path, imap=dovecot.settings(address, oauth=oauth_server.settings(client_secret="hush")))
+    oauth_server.agreed = address
+    argv = command(config, "login", "help", "--browser")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        argv, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+    ) as child:
+        assert child.stderr is not None
+        page = next(line.strip() for line in child.stderr if line.startswith("http"))
+        with urllib.request.urlopen(page, timeout=20) as answer:
+            assert b"Signed in" in answer.read()
+        _, said = child.communicate(timeout=40)
+    assert child.returncode == 0, said
+    assert "lets us in" in said
+    assert "hush" not in page + said
     assert (tmp_path / "data" / "oauth" / "help.json").stat().st_mode & 0o777 == 0o600
 
 

@@ -2,10 +2,13 @@
 
 import asyncio
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from channels.email.browser_sign_in import browser_sign_in, finish_browser_sign_in
 from channels.email.oauth import (
     DeviceCode,
     OAuthUnavailable,
@@ -179,3 +182,65 @@ def test_the_known_providers_need_no_addresses(provider: str) -> None:
     assert where.scope
     if provider == "microsoft":
         assert "/contoso/" in where.token
+
+
+async def browse(url: str) -> int:
+    """What a browser does whose owner agrees, or does not: follow the redirects."""
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        await response.read()
+        return response.status
+
+
+async def test_a_browser_comes_back_with_a_code_that_becomes_a_token(
+    oauth_server: OAuthServer, settings: OAuthSettings, tmp_path: Path, box: str
+) -> None:
+    oauth_server.agreed = box
+    file = TokenFile(tmp_path, "help")
+    async with browser_sign_in(settings, box, sends=False) as begun:
+        assert begun.verifier not in begun.url
+        assert begun.verifier not in repr(begun)
+        await browse(f"{begun.redirect}?state=another&code=evil")
+        assert not begun.came.done(), "somebody else's visit ends nothing"
+        assert await browse(begun.url) == 200
+        await finish_browser_sign_in(settings, begun, file)
+    assert (await Tokens(settings, file, ManualClock(NOW)).access()).startswith("access-")
+    assert await browse_fails(begun.redirect), "nothing listens any more"
+
+
+async def browse_fails(url: str) -> bool:
+    try:
+        await browse(url)
+    except aiohttp.ClientConnectionError:
+        return True
+    return False
+
+
+async def test_who_does_not_agree_gives_no_token(settings: OAuthSettings, tmp_path: Path, box: str) -> None:
+    file = TokenFile(tmp_path, "help")
+    async with browser_sign_in(settings, box, sends=False) as begun:
+        await browse(begun.url)
+        with pytest.raises(SignInNeeded, match="access_denied"):
+            await finish_browser_sign_in(settings, begun, file)
+    assert file.load() is None
+
+
+async def test_a_code_is_worth_nothing_without_its_verifier(
+    oauth_server: OAuthServer, settings: OAuthSettings, tmp_path: Path, box: str
+) -> None:
+    oauth_server.agreed = box
+    async with browser_sign_in(settings, box, sends=False) as begun:
+        await browse(begun.url)
+        with pytest.raises(SignInNeeded, match="invalid_grant"):
+            await finish_browser_sign_in(settings, replace(begun, verifier="guessed"), TokenFile(tmp_path, "help"))
+
+
+async def test_an_address_of_another_sign_in_is_not_taken(settings: OAuthSettings, box: str) -> None:
+    async with browser_sign_in(settings, box, sends=False) as begun:
+        with pytest.raises(SignInNeeded, match="another sign-in"):
+            begun.code_in("http://127.0.0.1:1/?state=x&code=y")
+        assert begun.code_in(f"http://127.0.0.1:1/?state={begun.state}&code=pasted") == "pasted"
+
+
+def test_google_and_microsoft_have_pages_for_a_browser() -> None:
+    for provider in ("google", "microsoft"):
+        assert endpoints(OAuthSettings(provider=provider, client_id="c")).authorize.startswith("https://")

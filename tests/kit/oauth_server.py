@@ -1,11 +1,13 @@
 """An OAuth 2 server that does as it is told: device code, refresh with rotation, revocation, token info."""
 
+import base64
+import hashlib
 import itertools
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 
 class OAuthServer:
@@ -23,6 +25,8 @@ class OAuthServer:
         self._refresh: dict[str, str] = {}
         self._access: dict[str, str] = {}
         self._numbers = itertools.count(1)
+        self._codes: dict[str, dict[str, str]] = {}
+        """Codes of browser sign-ins, with what was asked."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="oauth server")
 
@@ -31,7 +35,7 @@ class OAuthServer:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def settings(self, **more: Any) -> dict[str, Any]:
-        urls = {"device_url": f"{self.url}/device", "token_url": f"{self.url}/token"}
+        urls = {f"{name}_url": f"{self.url}/{name}" for name in ("device", "token", "authorize")}
         return {"provider": "other", "client_id": "client", "scope": "imap offline", **urls, **more}
 
     def __enter__(self) -> "OAuthServer":
@@ -79,11 +83,27 @@ class OAuthServer:
             if owner is None:
                 return 400, {"error": "invalid_grant", "error_description": "the token was revoked"}
             return 200, self._tokens(owner, form["refresh_token"])
+        if form.get("grant_type") == "authorization_code":
+            asked = self._codes.pop(form.get("code", ""), {"redirect_uri": "", "code_challenge": "", "owner": ""})
+            digest = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).rstrip(b"=")
+            if (digest.decode(), form["redirect_uri"]) != (asked["code_challenge"], asked["redirect_uri"]):
+                return 400, {"error": "invalid_grant"}
+            return 200, self._tokens(asked["owner"], None)
         if self.pending:
             return 400, {"error": self.pending.pop(0)}
         if self.agreed is None:
             return 400, {"error": "authorization_pending"}
         return 200, self._tokens(self.agreed, None)
+
+    def authorize(self, asked: dict[str, str]) -> str:
+        """Where the page sends the browser (RFC 6749 §4.1.2), when its owner agrees or not."""
+        assert asked["response_type"] == "code"
+        assert asked["code_challenge_method"] == "S256"
+        if self.agreed is None:
+            return f"{asked['redirect_uri']}?{urlencode({'error': 'access_denied', 'state': asked['state']})}"
+        code = f"code-{next(self._numbers)}"
+        self._codes[code] = {**asked, "owner": self.agreed}
+        return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}"
 
     def _tokens(self, owner: str, refresh: str | None) -> dict[str, Any]:
         access = f"access-{next(self._numbers)}"
@@ -101,6 +121,13 @@ class OAuthServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
+                if parts.path == "/authorize":
+                    self.send_response(302)
+                    asked = {k: v[0] for k, v in parse_qs(parts.query).items()}
+                    self.send_header("Location", owner.authorize(asked))
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
                 self._say(*owner._answer(parts.path, {k: v[0] for k, v in parse_qs(parts.query).items()}))
 
             def do_POST(self) -> None:
