@@ -90,9 +90,10 @@ class Relayed:
                     return row
                 await asyncio.sleep(0.1)
 
-    async def box(self, user: str) -> EmailMessage:
+    async def box(self, user: str, which: str = "ALL") -> EmailMessage:
+        """Their last mail, once there is one; `which` as in IMAP's SEARCH."""
         async with asyncio.timeout(30):
-            while not (found := await asyncio.to_thread(self._fetch, user)):
+            while not (found := await asyncio.to_thread(self._fetch, user, which)):
                 await asyncio.sleep(0.1)
         made = email.message_from_bytes(found, policy=email.policy.default)
         assert isinstance(made, EmailMessage)
@@ -107,10 +108,10 @@ class Relayed:
             client.select("INBOX", readonly=True)
             yield client
 
-    def _fetch(self, user: str) -> bytes:
-        """The last mail; empty when there is none."""
+    def _fetch(self, user: str, which: str) -> bytes:
+        """Empty when there is none."""
         with self._imap(user) as client:
-            (numbers,) = client.search(None, "ALL")[1]
+            (numbers,) = client.search(None, which)[1]
             if not numbers:
                 return b""
             _, parts = client.fetch(numbers.split()[-1].decode(), "(BODY.PEEK[])")
@@ -169,12 +170,9 @@ async def test_an_automatic_answer_is_one_thread_with_what_it_answers(relayed: R
     (asked,) = await relayed.accepted(1)
     row = await relayed.ended(await relayed.answer(asked, automatic=True, key="auto-1"))
     assert row.state is D.SENT, row.detail
-    async with asyncio.timeout(30):
-        while (got := await relayed.box(bea))["Auto-Submitted"] is None:
-            await asyncio.sleep(0.1)
-    assert got["Auto-Submitted"] == "auto-replied"
+    got = await relayed.box(bea, 'HEADER "Auto-Submitted" "auto-replied"')
     assert got["Return-Path"] == "<>", "no bounce of it can start a loop"
-    assert await asyncio.to_thread(relayed.threads, bea) == "(1 2)"
+    assert await asyncio.to_thread(relayed.threads, bea) in ("(1 2)", "(2 1)")
 
 
 async def test_a_mailbox_that_is_not_there_fails_in_plain_words(relayed: Relayed) -> None:
