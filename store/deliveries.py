@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import and_, exists, func, select
+from sqlalchemy import and_, bindparam, exists, func, select
 from sqlalchemy.engine import Connection
 
 from schemas.errors import NotFound, StateConflict
@@ -87,40 +87,46 @@ def due(
     """What may be sent now (of one account), oldest first, but for `besides` (reply, recipient), which are in
     hand: another recipient of theirs waits until they are done. A reply waits for earlier ones of its conversation and
     recipient."""
-    earlier = deliveries.alias()
-    query = (
-        select(
-            deliveries.c.recipient,
-            deliveries.c.state,
-            deliveries.c.attempt,
-            deliveries.c.created_at,
-            replies.c.body,
-        )
-        .join(replies, replies.c.id == deliveries.c.reply_id)
-        .where(
-            deliveries.c.channel == channel,
-            deliveries.c.state.in_(WAITING),
-            deliveries.c.due_at <= now,
-            ~exists().where(
-                and_(
-                    earlier.c.conversation_id == deliveries.c.conversation_id,
-                    earlier.c.recipient == deliveries.c.recipient,
-                    earlier.c.state.in_((*WAITING, DeliveryState.ATTEMPTING.value)),
-                    earlier.c.created_at < deliveries.c.created_at,
-                )
-            ),
-        )
-        .order_by(deliveries.c.due_at, deliveries.c.created_at)
-        .limit(limit)
-    )
-    if besides:  # left out before the limit counts: what waits for its turn must not hide what could go
-        query = query.where(deliveries.c.reply_id.not_in({reply_id for reply_id, _ in besides}))
-    if account is not None:
-        query = query.where(deliveries.c.account == account)
+    values = {"channel": channel, "now": now, "limit": limit, "besides": sorted({reply_id for reply_id, _ in besides})}
+    if account is None:
+        rows = conn.execute(_DUE, values)
+    else:
+        rows = conn.execute(_DUE_OF_ACCOUNT, {**values, "account": account})
     return [
-        Due(Reply.model_validate(r.body), r.recipient, DeliveryState(r.state), r.attempt, r.created_at)
-        for r in conn.execute(query)
+        Due(Reply.model_validate(r.body), r.recipient, DeliveryState(r.state), r.attempt, r.created_at) for r in rows
     ]
+
+
+# Made once: making a statement costs as much as running it, and this one runs after every commit.
+_EARLIER = deliveries.alias()
+_DUE = (
+    select(
+        deliveries.c.recipient,
+        deliveries.c.state,
+        deliveries.c.attempt,
+        deliveries.c.created_at,
+        replies.c.body,
+    )
+    .join(replies, replies.c.id == deliveries.c.reply_id)
+    .where(
+        deliveries.c.channel == bindparam("channel"),
+        deliveries.c.state.in_(WAITING),
+        deliveries.c.due_at <= bindparam("now"),
+        # Left out before the limit counts: what waits for its turn must not hide what could go.
+        deliveries.c.reply_id.not_in(bindparam("besides", expanding=True)),
+        ~exists().where(
+            and_(
+                _EARLIER.c.conversation_id == deliveries.c.conversation_id,
+                _EARLIER.c.recipient == deliveries.c.recipient,
+                _EARLIER.c.state.in_((*WAITING, DeliveryState.ATTEMPTING.value)),
+                _EARLIER.c.created_at < deliveries.c.created_at,
+            )
+        ),
+    )
+    .order_by(deliveries.c.due_at, deliveries.c.created_at)
+    .limit(bindparam("limit"))
+)
+_DUE_OF_ACCOUNT = _DUE.where(deliveries.c.account == bindparam("account"))
 
 
 def for_sessions(conn: Connection, channel: str, session_ids: Collection[str]) -> dict[str, list[Reply]]:
