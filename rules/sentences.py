@@ -11,7 +11,7 @@ Node = dict[str, Any]
 _FIELDS = {
     "message": "the subject or the text", "text": "the text", "new_text": "the new text", "subject": "the subject",
     "sender": "the sender's address", "sender_name": "the sender's name", "sender_domain": "the sender's domain",
-    "verdict": "the sender", "channel": "the channel", "customer_tier": "the customer's tier",
+    "channel": "the channel", "customer_tier": "the customer's tier",
     "customer_segment": "the customer's segment", "customer_tags": "the customer's tags",
     "agreement": "the customer's agreement", "last_agent": "an agent of before", "language": "the language",
     "queue": "the queue so far", "tier": "the tier so far", "tags": "the tags so far", "occasion": "the message",
@@ -23,6 +23,10 @@ _FLAGS = {
     "known": ("the customer is known", "the customer is new"),
     "holiday": ("it is a public holiday", "it is no public holiday"),
 }
+_VERDICTS = {
+    "verified": "the sender is proved", "failed": "the sender failed authentication",
+    "unknown": "nothing is proved of the sender",
+}  # fmt: skip
 _OPERATORS = {
     "contains": "has", "contains_all": "has all of", "starts_with": "begins with", "ends_with": "ends with",
     "equals": "is", "in": "is", "regex": "fits the pattern", "domain": "is of", "cidr": "is in",
@@ -71,6 +75,8 @@ def _leaf(leaf: Leaf) -> str:
     if leaf.operator == "exists":
         return f"{name} is there" if leaf.value else f"{name} is not there"
     values = leaf.value if isinstance(leaf.value, tuple) else (str(leaf.value),)
+    if leaf.field == "verdict" and leaf.operator != "exists":
+        return _listed([_VERDICTS.get(value, value) for value in values], "")
     quoted = leaf.operator in ("contains", "contains_all", "starts_with", "ends_with", "regex")
     words = [f"“{value}”" if quoted else value.replace("_", " ") for value in values]
     more = f" or {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
