@@ -68,13 +68,7 @@ def begin_all(conn: Connection, wanted: Sequence[Begin], now: datetime) -> list[
     if not mine:
         return [False] * len(wanted)
     # Locked in one order: two senders may want the same.
-    free = conn.execute(
-        select(deliveries.c.reply_id, deliveries.c.recipient, deliveries.c.conversation_id)
-        .where(_AMONG, deliveries.c.state.in_(WAITING))
-        .order_by(deliveries.c.reply_id, deliveries.c.recipient)
-        .with_for_update(),
-        {"replies": sorted({each.reply_id for each in mine.values()})},
-    ).all()
+    free = conn.execute(_FREE, {"replies": sorted({each.reply_id for each in mine.values()})}).all()
     free = [row for row in free if (row.reply_id, row.recipient) in mine]
     if free:
         conn.execute(
@@ -98,6 +92,12 @@ def begin_all(conn: Connection, wanted: Sequence[Begin], now: datetime) -> list[
     return [each in taken for each in wanted]
 
 
+_FREE = (
+    select(deliveries.c.reply_id, deliveries.c.recipient, deliveries.c.conversation_id)
+    .where(_AMONG, deliveries.c.state.in_(WAITING))
+    .order_by(deliveries.c.reply_id, deliveries.c.recipient)
+    .with_for_update()
+)
 _BEGIN = (
     update(deliveries)
     .where(_AT)
@@ -119,14 +119,7 @@ def finish_all(conn: Connection, out: Outbox, ends: Sequence[End], now: datetime
         for state in end.frm:
             if end.to not in DELIVERY_MOVES[state]:
                 raise ValueError(f"no delivery moves from {state} to {end.to}")
-    rows = conn.execute(
-        select(*_SEEN, replies.c.body)
-        .join(replies, replies.c.id == deliveries.c.reply_id, isouter=True)
-        .where(_AMONG)
-        .order_by(deliveries.c.reply_id, deliveries.c.recipient)
-        .with_for_update(of=deliveries),
-        {"replies": sorted({end.reply_id for end in ends})},
-    )
+    rows = conn.execute(_ENDING, {"replies": sorted({end.reply_id for end in ends})})
     known = {(row.reply_id, row.recipient): row for row in rows}
     written: list[bool] = []
     changes: list[dict[str, object]] = []
@@ -178,6 +171,13 @@ def finish_all(conn: Connection, out: Outbox, ends: Sequence[End], now: datetime
     return written
 
 
+_ENDING = (
+    select(*_SEEN, replies.c.body)
+    .join(replies, replies.c.id == deliveries.c.reply_id, isouter=True)
+    .where(_AMONG)
+    .order_by(deliveries.c.reply_id, deliveries.c.recipient)
+    .with_for_update(of=deliveries)
+)
 _FINISH = (
     update(deliveries)
     .where(_AT)

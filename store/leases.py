@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.engine import Connection
 
 from store.sql import insert
@@ -75,8 +75,14 @@ def renew(conn: Connection, name: str, owner: str, until: datetime) -> bool:
 
 def holds(conn: Connection, name: str, owner: str) -> bool:
     """True if the lease is `owner`'s; it cannot be taken or ended before this transaction has."""
-    query = select(leases.c.epoch).where(leases.c.name == name, leases.c.owner == owner)
-    return conn.scalar(query.with_for_update(read=True)) is not None
+    return conn.scalar(_HOLDS, {"lease": name, "by": owner}) is not None
+
+
+_HOLDS = (
+    select(leases.c.epoch)
+    .where(leases.c.name == bindparam("lease"), leases.c.owner == bindparam("by"))
+    .with_for_update(read=True)
+)
 
 
 def end(conn: Connection, prefix: str, now: datetime, *, besides: str = "") -> list[str]:

@@ -233,7 +233,7 @@ replies = Table(
     Index("replies_by_conversation", "conversation_id", "created_at"),
 )
 
-# --- owner: deliveries.py, attempts.py ---------------------------------------------------------------------------------------
+# --- owner: deliveries.py, attempts.py ---------------------------------------------------------------------------
 deliveries = Table(
     "deliveries",
     metadata,

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import aiohttp
 import pytest
+from sqlalchemy.engine import Connection
 
 from schemas.reply import Reply
 from schemas.states import DeliveryState
@@ -141,3 +142,21 @@ async def test_the_command_line_attaches_files(site: Site, tmp_path: Path) -> No
     assert code == 0, said
     made = (await site.house.database.read(lambda c: replies.of_conversation(c, asked.conversation_id)))[-1]
     assert (made.text, made.cc, [f.name for f in made.files]) == ("Enclosed.", ("bob@example.net",), ["list.csv"])
+
+
+async def test_whoever_was_added_in_copy_takes_part(site: Site) -> None:  # noqa: F811
+    async with site.http("ada") as session:
+        item, body = await mine(site, session, email())
+        async with session.post(f"{item}/reply", json={**body, "cc": ["bob@example.net"]}) as response:
+            made = Reply.model_validate(await response.json())
+
+    def sent(conn: Connection) -> None:
+        deliveries.copy_in(conn, [made], NOW)
+        deliveries.arrive(conn, "s", NOW, NOW.replace(year=2100))
+        assert deliveries.begin(conn, made.id, "bob@example.net", owner="s", provider_id="ours@shop.example", now=NOW)
+
+    await site.house.database.write(sent)
+    theirs = await site.house.accept(email("b1", sender="bob@example.net", references=("ours@shop.example",)))
+    assert theirs.conversation_id == made.conversation_id
+    strange = await site.house.accept(email("e1", sender="eve@example.net", references=("ours@shop.example",)))
+    assert strange.conversation_id != made.conversation_id
