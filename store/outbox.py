@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from schemas import codec
 from schemas.events import TOPIC_OF, Event, event_id
 from schemas.outbox import OutboxRow
-from store.sql import dialect_insert, insert, news, rows_of
+from store.sql import dialect_insert, news, rows_of
 from store.tables import broker_log, leases, outbox, outbox_positions
 
 EFFECT_TOPICS = ("interactions", "replies", "deliveries")
@@ -98,16 +98,7 @@ _DONE = (
 
 def pending(conn: Connection, shards: Sequence[int], incarnation: str, limit: int) -> list[OutboxRow]:
     """Rows that this incarnation of the broker has not confirmed, oldest first."""
-    query = (
-        select(outbox)
-        .where(
-            ~outbox.c.done,
-            outbox.c.shard.in_(shards),
-            or_(outbox.c.incarnation.is_(None), outbox.c.incarnation != incarnation),
-        )
-        .order_by(outbox.c.id)
-        .limit(limit)
-    )
+    values = {"shards": list(shards), "now_at": incarnation, "limit": limit}
     return [
         OutboxRow(
             r.id,
@@ -119,8 +110,31 @@ def pending(conn: Connection, shards: Sequence[int], incarnation: str, limit: in
             tuple((name, value.encode()) for name, value in r.headers),
             r.value,
         )
-        for r in conn.execute(query)
+        for r in conn.execute(_PENDING, values)
     ]
+
+
+# Statements that run for every batch are made once: making one costs as much as running it.
+_PENDING = (
+    select(outbox)
+    .where(
+        ~outbox.c.done,
+        outbox.c.shard.in_(bindparam("shards", expanding=True)),
+        or_(outbox.c.incarnation.is_(None), outbox.c.incarnation != bindparam("now_at")),
+    )
+    .order_by(outbox.c.id)
+    .limit(bindparam("limit"))
+)
+_CONFIRM = (
+    update(outbox)
+    .where(outbox.c.id == bindparam("row_id"))
+    .values(
+        incarnation=bindparam("now_at"),
+        partition=bindparam("to_partition"),
+        offset=bindparam("to_offset"),
+        done=or_(outbox.c.done, bindparam("is_done")),
+    )
+)
 
 
 def confirm(
@@ -140,6 +154,7 @@ def confirm(
     values = [
         {
             "row_id": row.id,
+            "now_at": incarnation,
             "topic": row.topic,
             "to_partition": partition,
             "to_offset": offset,
@@ -152,17 +167,7 @@ def confirm(
         return True
     if not durable and not _log_grows(conn, incarnation, values):
         return False
-    conn.execute(
-        update(outbox)
-        .where(outbox.c.id == bindparam("row_id"))
-        .values(
-            incarnation=incarnation,
-            partition=bindparam("to_partition"),
-            offset=bindparam("to_offset"),
-            done=or_(outbox.c.done, bindparam("is_done")),
-        ),
-        values,
-    )
+    conn.execute(_CONFIRM, values)
     return True
 
 
@@ -187,19 +192,24 @@ def _log_grows(conn: Connection, incarnation: str, values: Sequence[Mapping[str,
     for v in values:
         place = (v["topic"], v["to_partition"])
         ends[place] = max(v["to_offset"], ends.get(place, -1))
-    statement = insert(conn, broker_log)
     conn.execute(
-        statement.on_conflict_do_update(
-            index_elements=["incarnation", "topic", "partition"],
-            set_={"highest": statement.excluded.highest},
-            where=broker_log.c.highest < statement.excluded.highest,
-        ),
+        _raise_end(conn.dialect.name),
         [
             {"incarnation": incarnation, "topic": topic, "partition": partition, "highest": highest}
             for (topic, partition), highest in sorted(ends.items())
         ],
     )
     return True
+
+
+@cache
+def _raise_end(dialect: str) -> Any:
+    statement = dialect_insert(dialect, broker_log)
+    return statement.on_conflict_do_update(
+        index_elements=["incarnation", "topic", "partition"],
+        set_={"highest": statement.excluded.highest},
+        where=broker_log.c.highest < statement.excluded.highest,
+    )
 
 
 def held(conn: Connection, shards: Mapping[int, int]) -> set[int]:
