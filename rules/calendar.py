@@ -194,12 +194,17 @@ class AlwaysOpen(Calendar):
         return _ALWAYS_TEXT[_language(language)]
 
 
+REMEMBERED = 4096
+
+
 class ClosedDays:
     """Public holidays of the named regions, and dates of one's own. Raises ValueError for an unknown entry."""
 
     def __init__(self, entries: tuple[str, ...]) -> None:
         self._dates: set[date] = set()
         self._regions: list[holidays.HolidayBase] = []
+        self._known: dict[date, bool] = {}
+        """Asked before: the same few days come up in every decision."""
         for entry in entries:
             if match := _REGION.fullmatch(entry):
                 self._regions.append(_region(match[1], match[2]))
@@ -210,7 +215,12 @@ class ClosedDays:
                 raise ValueError(f"{entry!r} is neither a region such as DE-BE nor a date such as 2026-12-24") from None
 
     def on(self, day: date) -> bool:
-        return day in self._dates or any(day in region for region in self._regions)
+        found = self._known.get(day)
+        if found is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            found = self._known[day] = day in self._dates or any(day in region for region in self._regions)
+        return found
 
 
 def _region(country: str, subdivision: str | None) -> holidays.HolidayBase:
