@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import BindParameter, bindparam, func, or_, select
 from sqlalchemy.engine import Connection
 
 from schemas.decision import ConversationState
@@ -16,39 +16,27 @@ from store.tables import conversations, interactions, work_items
 WINDOW = timedelta(days=30)
 WEEK = timedelta(days=7)
 CONTACTS = 50
+MOST = 1000
+"""Contacts of one customer that are counted: a machine that writes all day must not slow down everybody's triage."""
 
 
 def facts_of(conn: Connection, batch: Sequence[Interaction]) -> dict[str, Facts]:
     """Facts by interaction id, as they stood when each was accepted, as far as the store can tell."""
     if not batch:
         return {}
-    customer_ids = {i.customer_id for i in batch}
-    known = customers.by_id(conn, sorted(customer_ids))
+    customer_ids = sorted({i.customer_id for i in batch})
+    known = customers.by_id(conn, customer_ids)
     earlier: dict[str, list[tuple[object, str]]] = {}
-    since = min(i.accepted_at for i in batch) - WINDOW
-    for row in conn.execute(
-        select(interactions.c.customer_id, interactions.c.accepted_at, interactions.c.id).where(
-            interactions.c.customer_id.in_(customer_ids), interactions.c.accepted_at >= since
-        )
-    ):
+    since, until = min(i.accepted_at for i in batch) - WINDOW, max(i.accepted_at for i in batch)
+    for row in conn.execute(_CONTACTS, {"customers": customer_ids, "since": since, "until": until}):
         earlier.setdefault(row.customer_id, []).append((row.accepted_at, row.id))
     open_items: Counter[str] = Counter()
     states: dict[str, str] = {}
-    conversation_ids = {i.conversation_id for i in batch}
-    mine = or_(work_items.c.customer_id.in_(customer_ids), work_items.c.conversation_id.in_(conversation_ids))
-    for row in conn.execute(
-        select(work_items.c.customer_id, work_items.c.conversation_id, work_items.c.state).where(
-            work_items.c.state.in_([s.value for s in OPEN_WORK_ITEM_STATES]), mine
-        )
-    ):
+    conversation_ids = sorted({i.conversation_id for i in batch})
+    for row in conn.execute(_OPEN, {"customers": customer_ids, "conversations": conversation_ids}):
         open_items[row.customer_id] += 1
         states[row.conversation_id] = row.state
-    last_agents = {
-        row.id: row.last_agent
-        for row in conn.execute(
-            select(conversations.c.id, conversations.c.last_agent).where(conversations.c.id.in_(conversation_ids))
-        )
-    }
+    last_agents = {row.id: row.last_agent for row in conn.execute(_AGENTS, {"conversations": conversation_ids})}
     result = {}
     for interaction in batch:
         customer = known.get(interaction.customer_id)
@@ -73,6 +61,32 @@ def facts_of(conn: Connection, batch: Sequence[Interaction]) -> dict[str, Facts]
             known=customer is not None and customer.created_at < interaction.accepted_at,
         )
     return result
+
+
+_customers: BindParameter[str] = bindparam("customers", expanding=True)
+_conversations: BindParameter[str] = bindparam("conversations", expanding=True)
+_latest = (
+    select(
+        interactions.c.customer_id,
+        interactions.c.accepted_at,
+        interactions.c.id,
+        func.row_number()
+        .over(partition_by=interactions.c.customer_id, order_by=interactions.c.accepted_at.desc())
+        .label("number"),
+    )
+    .where(
+        interactions.c.customer_id.in_(_customers),
+        interactions.c.accepted_at >= bindparam("since"),
+        interactions.c.accepted_at <= bindparam("until"),
+    )
+    .subquery()
+)
+_CONTACTS = select(_latest.c.customer_id, _latest.c.accepted_at, _latest.c.id).where(_latest.c.number <= MOST)
+_OPEN = select(work_items.c.customer_id, work_items.c.conversation_id, work_items.c.state).where(
+    work_items.c.state.in_(sorted(s.value for s in OPEN_WORK_ITEM_STATES)),
+    or_(work_items.c.customer_id.in_(_customers), work_items.c.conversation_id.in_(_conversations)),
+)
+_AGENTS = select(conversations.c.id, conversations.c.last_agent).where(conversations.c.id.in_(_conversations))
 
 
 def _state(interaction: Interaction, open_item: str | None) -> ConversationState:

@@ -129,3 +129,12 @@ async def test_hits_of_rules_and_examples_only_for_those_who_may_see_them(site: 
     assert (await site.database.read(lambda c: rule_hits.hits(c, NOW + timedelta(seconds=1)))).by_rule == {"all": 1}
     orders = await site.database.read(lambda c: rule_hits.hits(c, NOW, ["orders"]))
     assert (dict(orders.by_rule), orders.examples) == ({"mail": 1, "all": 2}, {"mail": [], "all": [talk.id]})
+
+
+async def test_who_writes_all_day_is_counted_up_to_a_bound(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrived = [await site.accept(email(f"m{n}@example.org"), NOW + timedelta(hours=n)) for n in range(6)]
+    assert (await site.facts(arrived[-1])).contacts_7d == 5
+    bounded = facts._CONTACTS.where(facts._latest.c.number <= 3)  # the latest, this very one among them
+    monkeypatch.setattr(facts, "_CONTACTS", bounded)
+    assert (await site.facts(arrived[-1])).contacts_7d == 2
+    assert (await site.facts(arrived[2])).contacts_7d == 2, "what came later takes no place"
