@@ -75,7 +75,7 @@ def _leaf(leaf: Leaf) -> str:
     if leaf.operator == "exists":
         return f"{name} is there" if leaf.value else f"{name} is not there"
     values = leaf.value if isinstance(leaf.value, tuple) else (str(leaf.value),)
-    if leaf.field == "verdict" and leaf.operator != "exists":
+    if leaf.field == "verdict":
         return _listed([_VERDICTS.get(value, value) for value in values], "")
     quoted = leaf.operator in ("contains", "contains_all", "starts_with", "ends_with", "regex")
     words = [f"“{value}”" if quoted else value.replace("_", " ") for value in values]

@@ -125,8 +125,12 @@ async def _submit(sender: str, raw: bytes, town: Town) -> None:
 
 
 def _answers(customer: Customer, text: str) -> bool:
+    """Whether a text from the machine answers what was asked, for good."""
     hours = ("opening hours", "Öffnungszeiten", "geöffnet", "horaires", "horario")
-    asked = any(word.lower() in f"{customer.subject} {customer.text}".lower() for word in hours)
+    written = f"{customer.subject} {customer.text}".lower()
+    if "password" in written:
+        return "set a new password" in text
+    asked = any(word.lower() in written for word in hours)
     return asked and any(digit in text for digit in "0123456789") and ":" in text
 
 
