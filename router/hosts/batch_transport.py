@@ -24,8 +24,9 @@ from mode.utils.futures import notify
 from router.hosts.spans import Span, Spans
 from runtime.logs import get_logger
 
-BATCHES_IN_FLIGHT = 8
-"""Delivered and not acknowledged: enough to keep the agent busy while the broker confirms."""
+BATCHES_IN_FLIGHT, RECORDS_IN_FLIGHT = 8, 2000
+"""Delivered and not acknowledged: enough to keep the agent busy while the broker confirms. Many small batches count by
+their records."""
 WAIT_EMPTY_S = 10.0
 """How long a rebalance waits for what is in work. What is not done then, the next owner does again."""
 
@@ -211,7 +212,7 @@ class BatchConsumer(driver.Consumer):
                 raise
 
     async def _until_room(self) -> None:
-        if self._spans.in_flight >= BATCHES_IN_FLIGHT:
+        if self._spans.in_flight >= BATCHES_IN_FLIGHT and self._spans.records_in_flight >= RECORDS_IN_FLIGHT:
             self._room.clear()
             try:
                 async with asyncio.timeout(1.0):

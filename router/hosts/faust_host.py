@@ -8,7 +8,9 @@ Only this module and `batch_transport` import Faust, and `_triage_agent` is the 
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +41,9 @@ log = get_logger(__name__)
 class FaustHost:
     """A service that runs a Faust app in this process's own loop.
 
-    While one batch of a partition waits for its confirmation the next one is decided, but not written: a failed write
-    is made again before anything that follows it, so that decisions keep the order of their partition.
+    What has arrived meanwhile is decided together, of all partitions. While one batch of a partition waits for its
+    confirmation the next one is decided, but not written: a failed write is made again before anything that follows it,
+    so that decisions keep the order of their partition.
     """
 
     def __init__(
@@ -64,6 +67,9 @@ class FaustHost:
         # Faust makes a folder for tables, which we do not have; by default in the current folder.
         self._scratch = Path(tempfile.mkdtemp(prefix="switchboard-faust-"))
         self._app: faust.App | None = None
+        self._arrived: deque[Any] = deque()
+        self._more, self._idle = asyncio.Event(), asyncio.Event()
+        self._idle.set()
         self._writing: dict[Place, asyncio.Task[None]] = {}
         self._tasks = TaskOwner()
         self._draining = asyncio.Event()
@@ -89,11 +95,14 @@ class FaustHost:
         async with asyncio.timeout(START_TIMEOUT_S):
             await self._app.start()
         self._tasks.spawn("router.faust", self._crashed())
+        self._tasks.spawn("router.decide", self._run(), forever=False)
         self.healthy = self._started = True
 
     async def drain(self) -> None:
         """Take no new batch; let those in work be confirmed, and commit them."""
-        self._draining.set()
+        self._draining.set()  # what has arrived and is not decided is acknowledged by nobody: the next process reads it
+        self._more.set()
+        await self._idle.wait()
         if self._writing:
             await asyncio.wait(self._writing.values())
         if self._app is not None:
@@ -159,46 +168,69 @@ class FaustHost:
         @app.agent(topic, concurrency=1, name="triage")
         async def triage(stream: StreamT[Any]) -> AsyncIterator[None]:
             async for event in stream.noack().events():
-                if self._draining.is_set():
-                    await asyncio.Event().wait()  # acknowledge nothing: the next process reads it again
-                await self._take(event)
+                self._arrived.append(event)
+                self._more.set()
                 yield
 
-    async def _take(self, event: Any) -> None:
-        """Decide a batch; write it as soon as the batch before it, of the same partition, is confirmed."""
-        span: Span[Any] = event.value
-        outgoing = await self._decide(span)
-        if earlier := self._writing.get(span.place):
-            await asyncio.wait({earlier})
-        if outgoing is not None:
-            name = f"router.write {span.place[1]}"
-            task = self._tasks.spawn(name, self._write(event, span, outgoing), forever=False)
-            self._writing[span.place] = task
+    async def _run(self) -> None:
+        """Decide what has arrived: all of it together, so that what is looked up is looked up once."""
+        while not self._draining.is_set():
+            await self._more.wait()
+            self._more.clear()
+            while self._arrived and not self._draining.is_set():
+                self._idle.clear()
+                await self._take(self._next())
+                self._idle.set()
 
-    async def _decide(self, span: Span[Any]) -> list[Outgoing] | None:
-        """None when the partition was lost while we waited for the store."""
+    def _next(self) -> list[Any]:
+        """The oldest events, of about `batch_max` records."""
+        taken, records = [self._arrived.popleft()], 0
+        while self._arrived and (records := records + len(taken[-1].value.records)) < self._batch_max:
+            taken.append(self._arrived.popleft())
+        return taken
+
+    async def _take(self, events: Sequence[Any]) -> None:
+        """Decide events; write those of a partition as soon as what was before them there is confirmed."""
+        decided = await self._decide([event.value for event in events])
+        by_place: dict[Place, list[tuple[Any, list[Outgoing]]]] = {}
+        for event in events:
+            if (outgoing := decided.get(id(event.value))) is not None:
+                by_place.setdefault(event.value.place, []).append((event, outgoing))
+        if earlier := [self._writing[place] for place in by_place if place in self._writing]:
+            await asyncio.wait(earlier)
+        for place, pairs in by_place.items():
+            name = f"router.write {place[1]}"
+            self._writing[place] = self._tasks.spawn(name, self._write(pairs), forever=False)
+
+    async def _decide(self, spans: Sequence[Span[Any]]) -> dict[int, list[Outgoing]]:
+        """By the span's `id`. A partition that was lost while we waited for the store is left out."""
         attempt = 0
-        while self._is_current(span):
+        while current := [span for span in spans if self._is_current(span)]:
+            if attempt and self._draining.is_set():
+                break  # the next process does it, when the store is there again
             try:
-                decided = await self._triage.process(span.records)
+                made = iter(await self._triage.process([record for span in current for record in span.records]))
             except Exception as error:
                 attempt = await self._pause(error, attempt)
             else:
                 self._go_on()
-                return decided
-        return None
+                return {id(span): list(islice(made, len(span.records))) for span in current}
+        return {}
 
-    async def _write(self, event: Any, span: Span[Any], outgoing: list[Outgoing]) -> None:
+    async def _write(self, pairs: Sequence[tuple[Any, list[Outgoing]]]) -> None:
+        """Events of one partition, in their order, each with its decisions."""
         attempt = 0
-        while self._is_current(span):
+        while current := [(event, outgoing) for event, outgoing in pairs if self._is_current(event.value)]:
+            records = [record for event, _ in current for record in event.value.records]
             try:
-                await publish(self._sink, self._triage, span.records, outgoing)
+                await publish(self._sink, self._triage, records, [each for _, outgoing in current for each in outgoing])
             except Exception as error:
                 attempt = await self._pause(error, attempt)
             else:
                 self._go_on()
-                span.done = True
-                event.ack()
+                for event, _ in current:
+                    event.value.done = True
+                    event.ack()
                 return
 
     def _is_current(self, span: Span[Any]) -> bool:

@@ -50,6 +50,7 @@ class Spans(Generic[R]):
         self._open: dict[Place, deque[Span[R]]] = {}
         self.in_flight = 0
         """How many spans of current epochs are delivered and not acknowledged."""
+        self.records_in_flight = 0
 
     def deliver(self, place: Place, records: Sequence[R]) -> Span[R]:
         """A new span of the current epoch; `records` follow all that was delivered in it before."""
@@ -59,6 +60,7 @@ class Spans(Generic[R]):
             raise ValueError(f"{place}: {span.first} was delivered before in this epoch")
         spans.append(span)
         self.in_flight += 1
+        self.records_in_flight += len(records)
         return span
 
     def is_current(self, span: Span[R]) -> bool:
@@ -71,6 +73,7 @@ class Spans(Generic[R]):
             return False
         span.acked = True
         self.in_flight -= 1
+        self.records_in_flight -= len(span.records)
         return True
 
     def committable(self, place: Place) -> int | None:
@@ -88,7 +91,10 @@ class Spans(Generic[R]):
         """These partitions were lost, gained or sought: a new epoch begins, and nothing is open in it."""
         for place in places:
             self._epochs[place] = self._epochs.get(place, 0) + 1
-            self.in_flight -= sum(not span.acked for span in self._open.pop(place, ()))
+            for span in self._open.pop(place, ()):
+                if not span.acked:
+                    self.in_flight -= 1
+                    self.records_in_flight -= len(span.records)
 
     def forget_all(self) -> None:
         """As `forget`, for every partition that was ever delivered."""
