@@ -120,4 +120,6 @@ def test_no_offset_is_committed_above_anything_that_is_not_done(steps: Sequence[
                 if offset is not None:
                     committed = offset
                     assert finished >= set(range(committed))
-    assert spans.in_flight >= 0
+    in_work = [span for span in delivered if spans.is_current(span) and not span.acked]
+    assert spans.in_flight == len(in_work)
+    assert spans.records_in_flight == sum(len(span.records) for span in in_work)
