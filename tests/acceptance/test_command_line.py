@@ -81,7 +81,9 @@ def test_an_unmigrated_store_says_what_to_do(folder: Path) -> None:
 
 def test_agents_and_tokens(folder: Path) -> None:
     assert sb(folder, "migrate").returncode == 0
-    assert sb(folder, "agents", "add", "ada", "--queue", "support").returncode == 0
+    assert sb(folder, "agents", "add", "ada", "--queue", "support", "--address", "Ada@shop.example").returncode == 0
+    assert sb(folder, "agents", "add", "cleo", "--address", "ada@shop.example").returncode == 1, "two have one address"
+    assert sb(folder, "agents", "add", "cleo", "--address", "nowhere").returncode == 2
     assert sb(folder, "agents", "add", "ada").returncode == 1
     assert sb(folder, "agents", "add", "ben", "--queue", "nowhere").returncode == 2
     assert sb(folder, "agents", "token", "nobody").returncode == 4
@@ -91,7 +93,7 @@ def test_agents_and_tokens(folder: Path) -> None:
         if path.is_file():
             assert str(token).encode() not in path.read_bytes(), f"the token stands in {path.name}"
     assert rows(sb(folder, "agents", "list", "--json")) == [
-        {"agent": "ada", "name": "ada", "queues": ["support"], "enabled": True}
+        {"agent": "ada", "name": "ada", "queues": ["support"], "address": "ada@shop.example", "enabled": True}
     ]
     assert "SWITCHBOARD_TOKEN" in sb(folder, "agents", "work").stderr
     assert sb(folder, "agents", "disable", "ada").returncode == 0
