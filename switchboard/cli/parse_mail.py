@@ -3,7 +3,8 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,10 +87,11 @@ async def _run(paths: list[Path], how: _How, *, json: bool) -> int:
     threads = Threads(how.account or "files") if how.thread else None
     failed = False
     try:
-        async for line in _lines(pool, paths, how):
-            failed = failed or line["outcome"] == "unreadable"
-            _threaded(line, threads)
-            _print(line, json=json)
+        async with aclosing(_lines(pool, paths, how)) as lines:
+            async for line in lines:
+                failed = failed or line["outcome"] == "unreadable"
+                _threaded(line, threads)
+                _print(line, json=json)
     except BrokenPipeError:
         _quiet_end()
     finally:
@@ -102,15 +104,20 @@ def _quiet_end() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-async def _lines(pool: WorkerPool, paths: list[Path], how: _How) -> AsyncIterator[dict[str, Any]]:
+async def _lines(pool: WorkerPool, paths: list[Path], how: _How) -> AsyncGenerator[dict[str, Any], None]:
     """In the order of the files, though several are in work."""
     running: list[asyncio.Task[dict[str, Any]]] = []
-    for found in _all(paths):
-        running.append(asyncio.create_task(_line(pool, found, how), name=f"parse {found.file}"))
-        if len(running) >= AHEAD:
+    try:
+        for found in _all(paths):
+            running.append(asyncio.create_task(_line(pool, found, how), name=f"parse {found.file}"))
+            if len(running) >= AHEAD:
+                yield await running.pop(0)
+        while running:
             yield await running.pop(0)
-    for task in running:
-        yield await task
+    finally:  # whoever reads has seen enough
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 def _all(paths: Iterable[Path]) -> Iterator[MailFile]:
