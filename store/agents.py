@@ -51,7 +51,8 @@ def add(
         address=address.strip().lower() if address else None,
         created_at=at,
     ):
-        raise StateConflict(f"there is an agent {name!r} already, or one with the address {address}")
+        or_one = f", or one with the address {address}" if address else ""
+        raise StateConflict(f"there is an agent {name!r} already{or_one}")
     return get(conn, name)
 
 

@@ -180,7 +180,7 @@ def _reply(
     ):
         raise NoSuchAnswer(
             f"a {latest.channel} contact cannot be answered in writing",
-            hint="call back, then complete the work item",
+            hint="call back, then complete the work item without a text: the call is the answer",
         )
     if latest.channel != "email" and (enclosed.cc or enclosed.files):
         raise NoSuchAnswer(

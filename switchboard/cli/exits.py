@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from schemas.errors import ConfigError, NotFound, StateConflict, SwitchboardError, is_temporary
-from switchboard.client import SwitchboardClientError
+from switchboard.client.errors import Conflict, NotThere, SwitchboardClientError
 
 OK, FINDINGS, USAGE, UNREACHABLE, NOT_FOUND = range(5)
 
@@ -22,6 +22,14 @@ def status_of(error: SwitchboardError) -> int:
     if isinstance(error, StateConflict):
         return FINDINGS
     return UNREACHABLE if is_temporary(error) else FINDINGS
+
+
+def _client_status(error: SwitchboardClientError) -> int:
+    if error.temporary:
+        return UNREACHABLE
+    if isinstance(error, NotThere):
+        return NOT_FOUND
+    return FINDINGS if isinstance(error, Conflict) else USAGE
 
 
 @contextmanager
@@ -42,6 +50,6 @@ def shown() -> Iterator[None]:
         console.print(f"[red]✗[/] {escape(str(error))}", soft_wrap=True)
         if error.hint:
             console.print(f"  [dim]{escape(error.hint)}[/]", soft_wrap=True)
-        sys.exit(UNREACHABLE if error.temporary else USAGE)
+        sys.exit(_client_status(error))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -102,6 +102,10 @@ def publish(
         emit([{"active": active}])
     else:
         err.print(f"[green]✓[/] {active} is active")
+        if version is not None and version != found.policy.version:
+            err.print(
+                f"A start publishes the files again ({found.policy.version}): put them back, too.", soft_wrap=True
+            )
 
 
 @group.command()

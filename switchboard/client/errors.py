@@ -27,6 +27,10 @@ class Conflict(SwitchboardClientError):
     """The work item is not as it was: it is taken, finished, or cannot be answered in writing."""
 
 
+class NotThere(Conflict):
+    """There is no such work item for you."""
+
+
 class LeaseLost(Conflict):
     """The work item is no longer yours. It is waiting again, or with somebody else."""
 
@@ -53,6 +57,10 @@ def error_of(status: int, answer: Any) -> SwitchboardClientError:
         return NewerMessages(detail, list(problem.get("messages", [])), hint=hint)
     if status == 409 and problem.get("code") == "lease-lost":
         return LeaseLost(detail, hint=hint)
-    if status in (404, 409):
+    if status == 404:
+        return NotThere(
+            detail, hint=hint or "take one with `switchboard agents work`, or from GET /api/desk/work-items"
+        )
+    if status == 409:
         return Conflict(detail, hint=hint)
     return BadRequest(f"{status}: {detail}", hint=hint)

@@ -199,6 +199,8 @@ class EmailSender:
             detail = in_words(detail)
         await lane.learn(outcome)
         self._sent.labels(item.reply.account, state.value).inc()
+        if state is DeliveryState.DEFERRED and detail != NOT_YET:
+            log.warning("a mail has to wait", account=item.reply.account, reply=item.reply.id, why=detail)
         due_at, now = None, self._context.clock.now()
         if state is DeliveryState.DEFERRED and detail != NOT_YET:
             due_at = next_attempt(item.attempt + 1, item.created_at, now, random.random())  # noqa: S311
