@@ -58,7 +58,7 @@ def _outcome(decision: Decision) -> str:
         case "answer" if answer is not None:
             return f"answered with {answer.template} (rule {answer.rule}); nothing is left to do"
         case _:
-            queued = f"waits in queue {decision.queue}"
+            queued = f"waits in queue {decision.queue or decision.fallback_queue}"
             return f"{queued}; acknowledged with {answer.template} (rule {answer.rule})" if answer else queued
 
 

@@ -22,8 +22,9 @@ def lines_of(conn: Connection, identity: str) -> list[dict[str, Any]]:
             words = " · ".join(f"{key} {value}" for key, value in (entry.detail or {}).items())
             rows.append(_row(entry.at, entry.event, f"by {entry.actor} {words}".strip(), interaction_id))
         for decision, refused in decisions.of_interaction(conn, interaction_id):
-            lines = [line for line in describe(decision) if "did not fire" not in line]
-            text = "\n".join([*lines, *([f"answer refused: {refused}"] if refused else [])])
+            if refused and not decision.refused:  # by what has been sent already, which triage does not know
+                decision = decision.model_copy(update={"outcome": "queue", "answer": None, "refused": refused})
+            text = "\n".join(line for line in describe(decision) if "did not fire" not in line)
             rows.append(_row(decision.decided_at, "decision", text, interaction_id, decision=decision.id))
     conversation_ids = {conversation for _, conversation in targets(conn, identity)}
     for conversation_id in conversation_ids:
@@ -66,4 +67,8 @@ def _by_reference(conn: Connection, reference: str) -> str | None:
     if not digits or len(digits) > 15:
         return None
     query = select(conversations.c.id).where(conversations.c.number == int(digits) - FIRST_NUMBER)
-    return conn.scalar(query)
+    found = conn.scalar(query)
+    if found is None or reference == digits:
+        return found
+    known = {interaction.reference.lower() for _, interaction in ledger.of_conversation(conn, found) if interaction}
+    return found if reference.strip().lower() in known else None

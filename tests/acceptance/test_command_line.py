@@ -123,6 +123,8 @@ def test_ledger_interactions_trace_and_dead_letters(folder: Path) -> None:
     assert story[0]["event"] == "received"
     assert story == rows(sb(folder, "trace", identity, "--json"))
     assert sb(folder, "trace", "SB-9999").returncode == 4
+    assert sb(folder, "trace", "XX-1001").returncode == 4, "the right digits of another house"
+    assert sb(folder, "trace", "sb-1001").returncode == 0
     assert rows(sb(folder, "dead-letters", "list", "--json"))[0]["id"] == letter
     assert "\\xff junk" in sb(folder, "dead-letters", "show", letter).stdout
     assert sb(folder, "dead-letters", "replay", letter).returncode == 1, "bytes that gave no interaction"
