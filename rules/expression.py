@@ -4,6 +4,7 @@ An expression sees the fields by their names, `header`, `attribute` and `form` a
 out: its regexes are not RE2's; the operator `regex` is there for them.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,8 @@ def compile_expression(source: str) -> Callable[[View], bool]:
         raise ValueError((lines or [str(error)])[-1].partition("Syntax error: ")[2] or str(error)[:120]) from None
     if "matches" in functions:
         raise ValueError("matches() is not available; use the operator regex")
+    if _nests_loops(source):
+        raise ValueError("all, exists, map and filter cannot stand inside one another: that can take for ever")
     unknown = sorted(names - set(NAMES) - _bound(source, names))
     if unknown:
         raise ValueError(f"unknown name {unknown[0]!r}; there are {', '.join(NAMES)}")
@@ -45,6 +48,26 @@ def compile_expression(source: str) -> Callable[[View], bool]:
         return found
 
     return test
+
+
+_TOKEN = re.compile(
+    r"""(?P<text>r?"(?:\\.|[^"\\])*"|r?'(?:\\.|[^'\\])*')|\.\s*(?P<loop>all|exists|exists_one|map|filter)\s*\(|[()]"""
+)
+
+
+def _nests_loops(source: str) -> bool:
+    """A loop in a loop costs the product of their lengths, ten of them more time than there is."""
+    open_: list[bool] = []
+    for token in _TOKEN.finditer(source):
+        if token["loop"]:
+            if any(open_):
+                return True
+            open_.append(True)
+        elif token[0] == "(":
+            open_.append(False)
+        elif token[0] == ")" and open_:
+            open_.pop()
+    return False
 
 
 def _bound(source: str, names: set[str]) -> set[str]:

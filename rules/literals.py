@@ -4,9 +4,13 @@ So a rule whose only condition is a regex can be filed under a few letters. Care
 surely mandatory is left out, and what is not understood gives nothing.
 """
 
+import re
+
 _CLASSES = "dDwWsSbBAzaftnrvQE"
 """Letters that stand for something else after a backslash, and take nothing after them."""
 SHORTEST = 2
+_UNSURE = re.compile(r"\\[QE]|\(\?[A-Za-z-]*\)[?*{]")
+"""Quoted runs, and a count behind a group of flags, which RE2 counts the letter before the group by."""
 
 
 def required_letters(pattern: str) -> str | None:
@@ -14,7 +18,7 @@ def required_letters(pattern: str) -> str | None:
 
     `pattern` is RE2's syntax. Case is not looked at, as `(?i)` may be anywhere.
     """
-    if "|" in pattern:
+    if "|" in pattern or _UNSURE.search(pattern):
         return None
     runs, at = [""], 0
     while at < len(pattern):

@@ -165,10 +165,17 @@ def _forbidden(tree: nodes.Template) -> list[tuple[int, str]]:
     for name in sorted((meta.find_undeclared_variables(tree) | used) - set(FIELDS)):
         line = next((n.lineno for n in tree.find_all(nodes.Name) if n.name == name), 0)
         found.append((line, f"unknown variable {name!r}; there are {', '.join(FIELDS)}"))
-    kinds = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Macro, nodes.Call)
+    kinds: tuple[type[nodes.Node], ...] = (
+        *(nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Macro, nodes.Call),
+        *(nodes.ScopedEvalContextModifier, nodes.EvalContextModifier),  # what a customer wrote is escaped, always
+    )
     found += [(n.lineno, f"{type(n).__name__.lower()} is not available in templates") for n in tree.find_all(kinds)]
     products = tree.find_all((nodes.Mul, nodes.Pow, nodes.Mod))
     found += [(node.lineno, "*, ** and % are not available in templates") for node in products]
+    growing = [
+        n for n in tree.find_all((nodes.Assign, nodes.AssignBlock)) if any(n.find_all((nodes.Concat, nodes.Add)))
+    ]
+    found += [(node.lineno, "texts are joined where they are printed, not by set") for node in growing]
     loops = [loop for loop in tree.find_all(nodes.For) if loop.recursive or _depth(loop) > LOOP_DEPTH]
     found += [(loop.lineno, f"loops may be nested {LOOP_DEPTH} deep, and not recursive") for loop in loops]
     return found
@@ -208,7 +215,7 @@ def _print(name: str, template: jinja2.Template, values: Mapping[str, Any]) -> s
             out.append(piece)
     except TemplateError:
         raise
-    except (jinja2.TemplateError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+    except Exception as error:  # a filter may raise anything
         raise TemplateError(
             f"template {name}: {error}", hint="an answer that cannot be rendered goes to a human"
         ) from None

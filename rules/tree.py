@@ -51,6 +51,9 @@ def parse_yaml(text: str, file: str) -> tuple[Any, list[Problem]]:
         return None, [Problem(file, f"larger than {MAX_CHARS // 1024 // 1024} million characters")]
     loader = _Loader(text)
     try:
+        # By events first: making nodes recurses in C, where some ten thousand brackets end the process.
+        if (line := _too_deep(text)) is not None:
+            return None, [Problem(f"{file}:{line}", f"nested deeper than {MAX_DEPTH} levels")]
         node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -62,6 +65,19 @@ def parse_yaml(text: str, file: str) -> tuple[Any, list[Problem]]:
         loader.dispose()
     builder = _Builder(file)
     return (builder.build(node, 0) if node is not None else None), builder.problems
+
+
+def _too_deep(text: str) -> int | None:
+    """The line at which it is nested too deeply, if it is."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH + 1:  # the last level may be empty
+                return event.start_mark.line + 1 if event.start_mark else 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return None
 
 
 class _Builder:

@@ -67,9 +67,14 @@ class Configuration:
 
 
 def load(
-    path: Path, *, environment: Mapping[str, str] | None = None, overrides: Mapping[str, str] | None = None
+    path: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    overrides: Mapping[str, str] | None = None,
+    with_policy: bool = True,
 ) -> Configuration:
-    """Read and check everything. `overrides` are dotted keys from the command line (`kafka.brokers`).
+    """Read and check everything. `overrides` are dotted keys from the command line (`kafka.brokers`). Without the
+    policy, for whoever needs the store alone, its mistakes do not matter, and it is an empty one.
 
     Raises ConfigError with every mistake at once, each with its place.
     """
@@ -100,7 +105,7 @@ def load(
     try:
         policy = load_policy(path.parent, {k: tree[k] for k in POLICY_SECTIONS if k in tree}, file=name)
     except ConfigError as error:
-        problems += error.problems
+        problems += error.problems if with_policy else []
     problems += _queues_of_accounts(tree, name, places)
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)), hint=f"{len(problems)} mistakes; nothing was started")

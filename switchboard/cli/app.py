@@ -61,8 +61,8 @@ def main(
     options.config, options.verbose, options.quiet = config, verbose, quiet
 
 
-def configuration(overrides: dict[str, str] | None = None) -> "Configuration":
-    """Load and check everything, and set logging up. Raises ConfigError."""
+def configuration(overrides: dict[str, str] | None = None, *, with_policy: bool = True) -> "Configuration":
+    """Load and check everything (`with_policy`: the policy, too), and set logging up. Raises ConfigError."""
     from runtime.logs import configure_logs
     from switchboard.settings import load
 
@@ -71,7 +71,7 @@ def configuration(overrides: dict[str, str] | None = None) -> "Configuration":
             [f"{options.config}: there is no such file"],
             hint="switchboard init makes one, or name another: switchboard --config FILE …",
         )
-    found = load(options.config, overrides=overrides)
+    found = load(options.config, overrides=overrides, with_policy=with_policy)
     log = found.settings.log
     if options.verbose or options.quiet:
         log = log.model_copy(update={"level": "debug" if options.verbose else "warning"})

@@ -82,7 +82,8 @@ def publish(
     With a VERSION, the one that was active before. Nothing changes unless the whole policy is right.
     """
     quiet_logs()
-    found = configuration()
+    # Going back is for when the files are wrong.
+    found = configuration(with_policy=version is None)
     now = datetime.now(UTC)
 
     async def work() -> str:
@@ -102,10 +103,8 @@ def publish(
         emit([{"active": active}])
     else:
         err.print(f"[green]✓[/] {active} is active")
-        if version is not None and version != found.policy.version:
-            err.print(
-                f"A start publishes the files again ({found.policy.version}): put them back, too.", soft_wrap=True
-            )
+        if version is not None:
+            err.print("A start publishes the files again: put them back, too.", soft_wrap=True)
 
 
 @group.command()
@@ -114,7 +113,7 @@ def versions(json: Json = False) -> None:
     quiet_logs()
 
     async def work() -> list[policies.Version]:
-        async with opened(configuration(), read_only=True) as base:
+        async with opened(configuration(with_policy=False), read_only=True) as base:
             return await base.database.read(policies.versions)
 
     found = [

@@ -249,6 +249,11 @@ def test_publishing_a_draft_and_going_back(folder: Path) -> None:
     assert rows(sb(folder, "rules", "publish", str(first["active"]), "--json")) == [first]
     assert rows(sb(folder, "rules", "versions", "--json"))[0]["version"] == first["active"]
     assert sb(folder, "rules", "publish", "p-000000000000").returncode == 4
+    # Going back is for when the files are wrong.
+    next((folder / "site" / "rules").glob("*.yaml")).write_text("- {name: x, queue: nowhere}")
+    assert sb(folder, "rules", "publish", "--json").returncode == 2
+    assert rows(sb(folder, "rules", "publish", str(second["active"]), "--json")) == [second]
+    assert rows(sb(folder, "rules", "versions", "--json"))[0]["version"] == second["active"]
 
 
 def test_a_dry_run_of_the_active_policy_changes_nothing_and_one_of_a_draft_says_what_it_moves(folder: Path) -> None:

@@ -73,7 +73,7 @@ from tests.kit.policies import EXAMPLE, example_policy, problems_in
         ("- {name: r", "not YAML"),
         ("- {name: r, tags: !!python/object:os.system x}", "not supported"),
         ("- {name: r, when: " + "{not: " * 30 + "{channel: email}" + "}" * 30 + ", tags: t}", "deeper than 20"),
-        ("[" * 5000, "not YAML"),
+        ("[" * 5000, "nested deeper"),
         ("- {name: r, when: {text: {regex: " + "a" * 5000 + "}}, tags: t}", "longer than 4096"),
     ],
 )  # fmt: skip

@@ -10,6 +10,7 @@ from router.core.triage import decide_safely
 from rules.editors import json_schema
 from rules.engine import evaluate
 from rules.explain import describe
+from rules.expression import compile_expression
 from rules.load import load_policy, read_yaml
 from rules.model import TemplateText
 from rules.templates import TemplateError, compile_template, problems_of, render
@@ -49,6 +50,10 @@ REACHING_OUT = [
     "{{ [].append(1) }}",
     "{% do reference %}",
     "{{",
+    "{% autoescape false %}{{ reference }}{% endautoescape %}",
+    "{% set a = reference ~ reference %}{{ a }}",
+    "{% set a %}{{ reference ~ reference }}{% endset %}{{ a }}",
+    "{{ reference|truncate(2) }}",
 ]
 NAUGHTY = [
     "", " ", "null", "undefined", "NaN", "-1/0", "1e309", "0x0", "'; DROP TABLE interactions;--",
@@ -68,6 +73,23 @@ def test_a_template_that_reaches_out_is_refused_or_fails_and_prints_nothing(sour
     if not problems_of(written):
         with pytest.raises(TemplateError):
             print(render(compile_template("t", {"": written}), None, fields))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{a: " * 100_000, "- " * 100_000, "? " * 100_000])
+def test_yaml_that_is_nested_too_deeply_for_c_is_a_mistake_and_not_the_end_of_the_process(text: str) -> None:
+    tree, problems = parse_yaml(text, "a.yaml")
+    assert tree is None
+    assert "nested deeper than 50 levels" in problems[0].what
+
+
+@pytest.mark.parametrize("source", ["tags.all(a, tags.all(b, a != b))", "[1].map (a, [a].filter(b, b > 0)).size() > 0"])
+def test_loops_in_loops_are_refused(source: str) -> None:
+    with pytest.raises(ValueError, match="inside one another"):
+        compile_expression(source)
+
+
+def test_loops_one_after_the_other_are_fine() -> None:
+    compile_expression("tags.all(a, a != ')') && (tags.exists(b, b == '.all(') || size(tags.filter(c, c != '')) > 1)")
 
 
 @pytest.mark.parametrize("words", REACHING_OUT)
