@@ -18,9 +18,11 @@ ROOT = Path(__file__).parents[2]
 S = InteractionState
 
 
-# The child makes the pseudo-terminal its own first, so that Ctrl-C reaches it as it would reach a person's shell.
+# The child makes the pseudo-terminal its own first, so that Ctrl-C reaches it as it would reach a person's shell; where
+# the tests run in the background, SIGINT is ignored, and so would their children ignore it.
 OWN_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    "import fcntl, os, signal, sys, termios; signal.signal(signal.SIGINT, signal.SIG_DFL);"
+    " fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 )
 
 
