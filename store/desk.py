@@ -75,7 +75,7 @@ def reply(
 
     Raises NotFound, LeaseLost, NoSuchAnswer.
     """
-    item = _locked(conn, item_id, agent, epoch, answers_through)
+    item = locked(conn, item_id, agent, epoch, answers_through)
     return _reply(conn, out, item, agent, key, text, answers_through, now, not_before, enclosed)
 
 
@@ -99,7 +99,7 @@ def complete(
     What it still holds unanswered is closed with `disposition`; a call counts as answered by the call-back.
     Raises NotFound, LeaseLost, NoSuchAnswer, NewerMessages (nothing is taken then).
     """
-    item = _locked(conn, item_id, agent, epoch, answers_through)
+    item = locked(conn, item_id, agent, epoch, answers_through)
     if ledger.highest_open_seq(conn, item.conversation_id) > answers_through:
         raise NewerMessages(
             [
@@ -133,11 +133,12 @@ def complete(
 
 def release(conn: Connection, out: Outbox, *, item_id: str, agent: str, epoch: int, now: datetime) -> WorkItem:
     """Give a work item back to its queue, at its old place. Raises NotFound, LeaseLost."""
-    _locked(conn, item_id, agent, epoch)
+    locked(conn, item_id, agent, epoch)
     return work_items.move(conn, out, item_id, WorkItemState.QUEUED, now=now)
 
 
-def _locked(conn: Connection, item_id: str, agent: str, epoch: int, answers_through: int = 0) -> WorkItem:
+def locked(conn: Connection, item_id: str, agent: str, epoch: int, answers_through: int = 0) -> WorkItem:
+    """The agent's item, with its conversation. Raises NotFound, LeaseLost, NoSuchSeq."""
     # The conversation first, then the item: everybody takes the two in this order.
     last = conversations.lock(conn, work_items.get(conn, item_id).conversation_id) or 0
     item = work_items.held(conn, item_id, agent, epoch)

@@ -8,7 +8,7 @@ from schemas.errors import NotFound, StateConflict
 from schemas.interaction import Interaction
 from schemas.states import InteractionState, WorkItemState
 from schemas.work_item import WorkItem
-from store import conversations, decisions, ledger, policies, work_items
+from store import decisions, desk, ledger, policies, work_items
 from store.outbox import Outbox
 
 
@@ -16,9 +16,8 @@ def hold(
     conn: Connection, out: Outbox, *, item_id: str, agent: str, epoch: int, reason: str, now: datetime
 ) -> WorkItem:
     """Set a work item's messages aside; the item is canceled. Raises NotFound, LeaseLost."""
-    # The conversation first, then the item: everybody takes the two in this order.
-    last = conversations.lock(conn, work_items.get(conn, item_id).conversation_id) or 0
-    item = work_items.held(conn, item_id, agent, epoch)
+    item = desk.locked(conn, item_id, agent, epoch)
+    last = ledger.highest_open_seq(conn, item.conversation_id)
     waiting = ledger.ids_in_state(conn, item.conversation_id, InteractionState.QUEUED, last)
     ledger.move(
         conn,

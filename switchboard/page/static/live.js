@@ -1,5 +1,6 @@
 // The live page: a customer on the left, triage in the middle, an agent on the right, the ledger on top.
 import { html, render, useEffect, useRef, useState } from "/static/vendor/htm-preact.js";
+import { SignIn, TOKEN, resume } from "/static/session.js";
 import { Chat, chatUrl, newId } from "/chat-static/chat.js";
 import { described, Enclosed, enclosed, NOTHING, Undo, Unknown } from "/static/mail.js";
 
@@ -7,7 +8,6 @@ const STATES = ["received", "queued", "answering", "answered", "held", "closed",
 const OPEN = ["queued", "answering"];
 const CHANNELS = { email: "Email", chat: "Chat", web_form: "Web form", phone_log: "Phone" };
 const words = (state) => state.replace("_", " ");
-const TOKEN = "switchboard-token";
 
 // --- talking to the desk ---------------------------------------------------------------------------------------
 
@@ -344,21 +344,6 @@ function Held({ token }) {
         <button onClick=${() => settle(one, "close", { reason: "spam" }, "closed as spam.")} aria-label=${`Close ${one.reference} as spam`}>Close as spam</button></div></li>`)}</ul></details>`;
 }
 
-function SignIn({ signIn }) {
-  const [token, setToken] = useState("");
-  const [problem, setProblem] = useState("");
-  const submit = async (e) => {
-    e.preventDefault();
-    try { await signIn(token.trim()); } catch (error) { setProblem(error.message); }
-  };
-  return html`<form onSubmit=${submit}>
-    <label for="token">Your token (from <code>switchboard agents token NAME</code>)</label>
-    <input id="token" type="password" autocomplete="off" required value=${token} onInput=${(e) => setToken(e.target.value)}
-      aria-describedby="token-problem" />
-    <p id="token-problem" role="alert" class="bad">${problem}</p>
-    <div class="row end"><button class="primary">Sign in</button></div></form>`;
-}
-
 // --- the page --------------------------------------------------------------------------------------------------
 
 function App() {
@@ -382,13 +367,7 @@ function App() {
     setLive({ ledger: null, recent: [] });
   };
   useEffect(() => {
-    (async () => {
-      const kept = sessionStorage.getItem(TOKEN);
-      if (kept) { try { await signIn(kept); return; } catch { sessionStorage.removeItem(TOKEN); } }
-      if (document.body.dataset.demo === undefined) return;
-      const answer = await fetch("/api/demo/session", { method: "POST", headers: { "X-Switchboard-Demo": "1" } });
-      if (answer.ok) await signIn((await answer.json()).token);
-    })();
+    resume(signIn);
     const keys = (e) => e.key === "?" && !/INPUT|TEXTAREA/.test(e.target.tagName) && help.current.showModal();
     addEventListener("keydown", keys);
     return () => removeEventListener("keydown", keys);

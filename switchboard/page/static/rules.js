@@ -1,7 +1,7 @@
 // The rules page: the policy as people read it, a text to try, a draft over what was recorded.
 import { html, render, useEffect, useRef, useState } from "/static/vendor/htm-preact.js";
+import { SignIn, TOKEN, resume } from "/static/session.js";
 
-const TOKEN = "switchboard-token";
 const KINDS = { queue: "Queue", tier: "Tier", answer: "Answer", outcome: "Outcome" };
 const shown = (value) => value || "none";
 
@@ -15,21 +15,6 @@ async function call(token, method, path, body) {
   const answer = await response.json();
   if (!response.ok) throw Object.assign(new Error(answer.detail || answer.title), answer);
   return answer;
-}
-
-function SignIn({ signIn }) {
-  const [token, setToken] = useState("");
-  const [problem, setProblem] = useState("");
-  const submit = async (e) => {
-    e.preventDefault();
-    try { await signIn(token.trim()); } catch (error) { setProblem(error.message); }
-  };
-  return html`<section class="card" aria-labelledby="sign-in"><h2 id="sign-in">Sign in</h2><form onSubmit=${submit}>
-    <label for="token">Your token (from <code>switchboard agents token NAME</code>)</label>
-    <input id="token" type="password" autocomplete="off" required value=${token} onInput=${(e) => setToken(e.target.value)}
-      aria-describedby="token-problem" />
-    <p id="token-problem" role="alert" class="bad">${problem}</p>
-    <div class="row end"><button class="primary">Sign in</button></div></form></section>`;
 }
 
 // --- the policy ------------------------------------------------------------------------------------------------
@@ -184,15 +169,7 @@ function App() {
     sessionStorage.setItem(TOKEN, secret);
     setToken(secret);
   };
-  useEffect(() => {
-    (async () => {
-      const kept = sessionStorage.getItem(TOKEN);
-      if (kept) { try { await signIn(kept); return; } catch { sessionStorage.removeItem(TOKEN); } }
-      if (document.body.dataset.demo === undefined) return;
-      const answer = await fetch("/api/demo/session", { method: "POST", headers: { "X-Switchboard-Demo": "1" } });
-      if (answer.ok) await signIn((await answer.json()).token);
-    })();
-  }, []);
+  useEffect(() => { resume(signIn); }, []);
   const open = async (id, element) => {
     from.current = element || null;
     setProblem("");
@@ -212,7 +189,7 @@ function App() {
     <nav class="jump" aria-label="Parts of the page"><a href="#try">Try</a><a href="#draft">Draft</a><a href="#policy">Rules</a></nav>
     <main class="rules">
       ${policy && token ? html`<${Policy} policy=${policy} open=${open} /><div class="side"><${Try} token=${token} /><${Draft} token=${token} open=${open} /></div>`
-        : html`<${SignIn} signIn=${signIn} />`}
+        : html`<section class="card" aria-labelledby="sign-in"><h2 id="sign-in">Sign in</h2><${SignIn} signIn=${signIn} /></section>`}
     </main>
     <dialog ref=${dialog} aria-labelledby="one-title" onClose=${() => from.current && from.current.focus()}>
       ${shownOne && html`<h2 id="one-title">${shownOne.reference} <span dir="auto">${shownOne.subject}</span></h2>
