@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from rules.conditions import Check, compile_condition, shown
-from rules.index import Index, anchors_of
+from rules.index import Index
 from rules.model import Rule
 from schemas.durations import format_duration
 from schemas.structs import ActionTrace, RuleTrace
@@ -54,7 +54,7 @@ def compile_rules(rules: Iterable[Rule], index: Index | None = None) -> Compiled
     compiled = []
     for number, rule in enumerate(ordered):
         compiled.append(_compile(rule, index))
-        index.add(number, anchors_of(rule.when))
+        index.add(number, rule.when)
     index.phrases.close()
     return CompiledRules(tuple(compiled), index)
 

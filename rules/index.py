@@ -1,14 +1,16 @@
 """The index that finds the few rules that an interaction could make fire.
 
 A rule is filed under what it cannot do without: phrases of which one has to occur, or a value that a field has to have.
-A rule that cannot do without anything is always evaluated. The index may only ever leave out rules that could not have
-fired: a property test compares with evaluating every rule.
+A rule that cannot do without anything is always evaluated. Of the rules so found, a *gate* leaves out those that want
+another channel, language, customer tier, verdict or account: few values, met again and again. The index may
+only ever leave out rules that could not have fired: a property test compares with evaluating every rule.
 """
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any, NamedTuple
 
-from rules.fields import FIELDS, View
+from rules.fields import View
 from rules.literals import required_letters
 from rules.model import All, AnyOf, Condition, Leaf
 from rules.phrases import PhraseBook
@@ -19,6 +21,7 @@ ANCHORED = ("subject", "text", "message")
 
 REMEMBERED = 4096
 """How many different values of a field are remembered with the rules filed under them."""
+REMEMBERED_GATES = 512
 
 
 class Words(NamedTuple):
@@ -37,14 +40,16 @@ class Value(NamedTuple):
 
 Anchor = Words | Value
 
-# By how rare a value of it is, from experience: what a rule is filed under if there is a choice.
-_PLAIN: dict[str, Callable[[View], Any]] = {
-    "sender": lambda view: view.interaction.sender.address.rpartition("@")[2],
-} | {
-    name: plain
-    for name in ("customer_tier", "language", "account", "verdict", "channel")
-    if (plain := FIELDS[name].plain) is not None
-}
+_GATED = ("channel", "language", "customer_tier", "verdict", "account")
+"""The fields with few values, met again and again."""
+_gated: Callable[[View], tuple[str | None, ...]] = attrgetter(
+    "interaction.content.channel",
+    "interaction.language",
+    "facts.customer_tier",
+    "interaction.sender.verdict",
+    "interaction.account",
+)
+
 _NAMED: dict[str, Callable[[View], Iterable[tuple[str, str]]]] = {
     "header": lambda view: (
         [(name.lower(), value) for name, value in view.interaction.content.headers]
@@ -56,6 +61,8 @@ _NAMED: dict[str, Callable[[View], Iterable[tuple[str, str]]]] = {
         view.interaction.content.fields.items() if view.interaction.content.channel == "web_form" else ()
     ),
 }
+# By how rare a value of it is, from experience: what a rule is filed under if there is a choice.
+_PLAIN = ("sender", "customer_tier", "language", "account", "verdict", "channel")
 _BREADTH = {name: 10 * rank for rank, name in enumerate(_PLAIN, start=1)}
 
 
@@ -66,36 +73,70 @@ class Index:
         self.phrases = phrases or PhraseBook()
         self.always: list[int] = []
         self._by_phrase: dict[int, list[int]] = {}
-        self._plain: dict[str, _Filed] = {}
+        self._by_domain = _Filed()
+        self._gated: dict[str, _Filed] = {}
         self._named: dict[str, dict[str, _Filed]] = {}
+        self._wanted: list[tuple[frozenset[str] | None, ...]] = []
+        self._gates: dict[tuple[str | None, ...], _Gate] = {}
 
-    def add(self, number: int, anchors: Iterable[Anchor] | None) -> None:
-        """File a rule. None: nothing is known that it cannot do without."""
+    def add(self, number: int, condition: Condition | None) -> None:
+        """File the next rule."""
+        wanted = _values_wanted(condition)
+        self._wanted.append(tuple(wanted.get(name) for name in _GATED))
+        anchors = anchors_of(condition)
         if anchors is None:
             self.always.append(number)
             return
         for anchor in anchors:
             if isinstance(anchor, Words):
                 self._by_phrase.setdefault(self.phrases.number(anchor.phrase), []).append(number)
-            elif anchor.field in _PLAIN:
-                self._plain.setdefault(anchor.field, _Filed()).add(anchor.value, number)
+            elif anchor.field == "sender":
+                self._by_domain.add(anchor.value, number)
+            elif anchor.field in _GATED:
+                self._gated.setdefault(anchor.field, _Filed()).add(anchor.value, number)
             else:
                 self._named.setdefault(anchor.field, {}).setdefault(anchor.name, _Filed()).add(anchor.value, number)
 
     def candidates(self, view: View) -> list[int]:
         """The numbers of the rules that could fire, ascending."""
-        found = list(self.always)
-        by_phrase = self._by_phrase
+        values = _gated(view)
+        gate = self._gates.get(values) or self._gate(values)
+        by_phrase, more = self._by_phrase, []
         for number in view.hits:
             if number in by_phrase:
-                found += by_phrase[number]
-        for field, filed in self._plain.items():
-            found += filed[_PLAIN[field](view)]
+                more += by_phrase[number]
+        if self._by_domain.filed:
+            more += self._by_domain[view.interaction.sender.address.rpartition("@")[2]]
         for field, names in self._named.items():
             for name, value in _NAMED[field](view):
                 if name in names:
-                    found += names[name][value]
-        return sorted(set(found)) if len(found) > 1 else found
+                    more += names[name][value]
+        if not more:
+            return gate.found
+        passes = gate.passes
+        return sorted({*gate.found, *[number for number in more if passes[number]]})
+
+    def _gate(self, values: tuple[str | None, ...]) -> "_Gate":
+        """What these values of the gated fields decide about all rules at once."""
+        if len(self._gates) >= REMEMBERED_GATES:
+            self._gates.clear()
+        folded = [normal(value or "") for value in values]
+        passes = bytes(
+            all(fits is None or value in fits for value, fits in zip(folded, wanted, strict=True))
+            for wanted in self._wanted
+        )
+        found = {*self.always}
+        for field, filed in self._gated.items():
+            found.update(filed[values[_GATED.index(field)]])
+        gate = self._gates[values] = _Gate(passes, sorted(number for number in found if passes[number]))
+        return gate
+
+
+class _Gate(NamedTuple):
+    passes: bytes
+    """For each rule: 1 if it may fire, 0 if it cannot."""
+    found: list[int]
+    """The rules that could fire whatever else the interaction holds."""
 
 
 class _Filed(dict[Any, tuple[int, ...]]):
@@ -103,16 +144,32 @@ class _Filed(dict[Any, tuple[int, ...]]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._rules: dict[str | None, list[int]] = {}
+        self.filed: dict[str | None, list[int]] = {}
 
     def add(self, value: str | None, number: int) -> None:
-        self._rules.setdefault(value, []).append(number)
+        self.filed.setdefault(value, []).append(number)
 
     def __missing__(self, value: str | None) -> tuple[int, ...]:
         if len(self) >= REMEMBERED:
             self.clear()
-        found = self[value] = (*self._rules.get(normal(value or ""), ()), *self._rules.get(None, ()))
+        found = self[value] = (*self.filed.get(normal(value or ""), ()), *self.filed.get(None, ()))
         return found
+
+
+def _values_wanted(condition: Condition | None) -> dict[str, frozenset[str]]:
+    """The values that a field has to have for the condition to hold, as far as it says so."""
+    match condition:
+        case Leaf(field=name, operator="equals" | "in") if name in _GATED:
+            texts = condition.value if isinstance(condition.value, tuple) else (str(condition.value),)
+            return {name: frozenset(map(normal, texts))}
+        case All(all=parts):
+            wanted: dict[str, frozenset[str]] = {}
+            for part in parts:
+                for name, values in _values_wanted(part).items():
+                    wanted[name] = wanted.get(name, values) & values
+            return wanted
+        case _:
+            return {}
 
 
 def anchors_of(condition: Condition | None) -> tuple[Anchor, ...] | None:

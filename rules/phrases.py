@@ -9,6 +9,8 @@ from rules.words import Phrase, in_word
 
 SUBJECT, TEXT = 1, 2
 """Where a phrase was found, as bits."""
+TABLE_CHARS = 500_000
+"""So many characters of phrases make a table of some 100 MB at most."""
 
 Hits = dict[int, int]
 """Number of a phrase → where it stands."""
@@ -35,7 +37,10 @@ class PhraseBook:
         for phrase, number in self._numbers.items():
             texts.setdefault(phrase.text, []).append((number, phrase.left, phrase.right))
         self._by_text = list(texts.values())
-        self._automaton = ahocorasick_rs.AhoCorasick(list(texts)) if texts else None
+        # The table of all steps looks faster than the tree with its failing links, and takes more memory.
+        small = sum(map(len, texts)) <= TABLE_CHARS
+        kind = ahocorasick_rs.Implementation.DFA if small else None
+        self._automaton = ahocorasick_rs.AhoCorasick(list(texts), implementation=kind) if texts else None
 
     @property
     def phrases(self) -> Sequence[Phrase]:

@@ -21,7 +21,7 @@ from rules.compile import CompiledRules
 from rules.difference import Difference
 from rules.engine import RuleResult, evaluate
 from rules.explain import describe
-from rules.fields import FIELDS, OPERATORS
+from rules.fields import FIELDS, OPERATORS, View
 from rules.index import Index
 from rules.model import (
     All,
@@ -156,10 +156,20 @@ class OneByOne(PhraseBook):
         return {number: where for number, where in enumerate(found) if where}
 
 
+class Everything(Index):
+    """Leaves nothing out."""
+
+    def __init__(self, phrases: PhraseBook, rules: int) -> None:
+        super().__init__(phrases)
+        self._rules = rules
+
+    def candidates(self, _: View) -> list[int]:
+        return list(range(self._rules))
+
+
 def without_index(policy: Policy) -> Policy:
-    rules, index = policy.rules.rules, Index(OneByOne(policy.rules.index.phrases.phrases))
-    index.always = list(range(len(rules)))
-    return replace(policy, rules=CompiledRules(rules, index))
+    rules, phrases = policy.rules.rules, OneByOne(policy.rules.index.phrases.phrases)
+    return replace(policy, rules=CompiledRules(rules, Everything(phrases, len(rules))))
 
 
 def decided(result: RuleResult) -> Any:
@@ -175,6 +185,55 @@ def test_the_index_never_changes_a_decision(policy: Policy, subject: str, text: 
     assert decided(with_index) == decided(evaluate(without_index(policy), interaction, Facts(), NOW))
     assert decided(with_index) == decided(evaluate(policy, interaction, Facts(), NOW, trace_all=True))
     assert with_index.errors == ()
+
+
+_FEW = {
+    "language": ("en", "de", "DE", ""),
+    "customer_tier": ("gold", "Gold", ""),
+    "account": ("support", "Support", "sales"),
+    "verdict": ("verified", "unknown"),
+    "channel": ("email", "chat"),
+}
+FEW_VALUES = st.sampled_from(sorted(_FEW)).flatmap(
+    lambda name: st.lists(st.sampled_from(_FEW[name]), min_size=1, max_size=2).map(
+        lambda values: Leaf(field=name, operator="in", value=tuple(values))
+    )
+)
+SOME_WORDS = PHRASES.map(lambda words: Leaf(field="message", operator="contains", value=(words,)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    conditions=st.lists(
+        st.recursive(
+            FEW_VALUES | FEW_VALUES | SOME_WORDS,
+            lambda inner: st.one_of(
+                st.lists(inner, min_size=1, max_size=3).map(lambda parts: All(all=tuple(parts))),
+                st.lists(inner, min_size=1, max_size=2).map(lambda parts: AnyOf(any=tuple(parts))),
+                inner.map(lambda part: Not(negated=part)),
+            ),
+            max_leaves=5,
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    many=st.lists(
+        st.tuples(*map(st.sampled_from, (("en", "De", None), ("gold", "GOLD", None))), TEXTS), min_size=1, max_size=6
+    ),
+)
+def test_values_that_few_have_never_change_a_decision(
+    conditions: list[Condition], many: list[tuple[str | None, str | None, str]]
+) -> None:
+    source = PolicySource(
+        rules=tuple(Rule(name=f"r{n}", when=when, tags=(f"t{n}",)) for n, when in enumerate(conditions)),
+        queues={"general": Queue()},
+    )
+    assume(not check(source))
+    policy = compile_policy(source)
+    for language, tier, text in many:
+        facts, interaction = Facts(customer_tier=tier), accepted(text=text, language=language)
+        with_index = evaluate(policy, interaction, facts, NOW)
+        assert decided(with_index) == decided(evaluate(without_index(policy), interaction, facts, NOW))
 
 
 @st.composite
