@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, LargeBinary, and_, bindparam, func, or_, select, type_coerce
 from sqlalchemy.engine import Connection
 
+from store.sql import as_moment
 from store.tables import decisions, interactions
 
 Recorded = tuple[bytes, bytes]
@@ -33,14 +34,17 @@ def page(conn: Connection, after: Place, size: int) -> Page:
     """The next `size` interactions in the order in which they were accepted, each with its last decision. Those still
     undecided are looked at and left out."""
     found: dict[str, tuple[int, Recorded]] = {}
-    places: dict[str, datetime] = {}
+    places: dict[str, int] = {}
     for key, at, body, decided_at, decision in conn.execute(
         _PAGE, {"at": after[0], "key": after[1], "size": size}
     ).all():
         places[key] = at
         if decision is not None and body is not None and (key not in found or found[key][0] < decided_at):
             found[key] = (decided_at, (body, decision))
-    end = max((at, key) for key, at in places.items()) if len(places) == size else None
+    end: Place | None = None
+    if len(places) == size:
+        last, key = max((at, key) for key, at in places.items())
+        end = as_moment(last), key
     return Page([recorded for _, recorded in found.values()], len(places), end)
 
 
@@ -54,8 +58,8 @@ _looked_at = (
 )
 _PAGE = select(
     _looked_at.c.id,
-    _looked_at.c.accepted_at,
+    type_coerce(_looked_at.c.accepted_at, BigInteger),  # only to be compared
     _looked_at.c.body,
-    type_coerce(decisions.c.decided_at, BigInteger),  # only to be compared
+    type_coerce(decisions.c.decided_at, BigInteger),
     type_coerce(decisions.c.body, LargeBinary),
 ).select_from(_looked_at.outerjoin(decisions, decisions.c.interaction_id == _looked_at.c.id))

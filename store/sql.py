@@ -26,7 +26,12 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else (value - _EPOCH) // _MICROSECOND
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
+        return None if value is None else as_moment(value)
+
+
+def as_moment(microseconds: int) -> datetime:
+    """What a `Moment` in the database stands for."""
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 @dataclass(frozen=True, slots=True)
