@@ -11,7 +11,7 @@ from agents.models import Settle
 from agents.port import Context
 from schemas.errors import NotFound
 from schemas.reply import Reply
-from store import deliveries, replies, work_items
+from store import by_hand, replies, work_items
 from store.agents import Agent
 
 
@@ -44,7 +44,7 @@ def make_router(context: Context) -> APIRouter:
         made = await database.read(lambda conn: replies.get(conn, reply_id))
         if made is None or made.author.kind != "agent" or made.author.name != agent.name:
             raise NotFound(f"there is no reply {reply_id} of yours")
-        await ours(database.write(lambda conn: deliveries.withdraw(conn, outbox, made, agent.name, now)))
+        await ours(database.write(lambda conn: by_hand.withdraw(conn, outbox, made, agent.name, now)))
 
     @router.post(
         "/{reply_id}/settle",
@@ -56,9 +56,7 @@ def make_router(context: Context) -> APIRouter:
         await seen(agent, reply_id)
         now = context.clock.now()
         await ours(
-            database.write(
-                lambda conn: deliveries.resolve(conn, outbox, reply_id, sent=word.sent, now=now, by=agent.name)
-            )
+            database.write(lambda conn: by_hand.resolve(conn, outbox, reply_id, sent=word.sent, now=now, by=agent.name))
         )
 
     return router

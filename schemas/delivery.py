@@ -27,6 +27,8 @@ class Delivery(Model):
     at: Instant
     detail: str = ""
     """In words: what the server said, or why the outcome is unknown."""
+    settled_by: str = ""
+    """The person who said so, where the outcome had been unknown."""
     provider_id: str = ""
     """The id under which the channel knows the sent message: the Message-ID of a mail."""
     acknowledgement: bool = False

@@ -49,7 +49,8 @@ I, D, W = InteractionState, DeliveryState, WorkItemState
 
 INTERACTION_MOVES: dict[InteractionState, frozenset[InteractionState]] = {
     I.RECEIVED: frozenset({I.QUEUED, I.ANSWERING, I.HELD, I.CLOSED, I.DEAD_LETTER}),
-    # queued → answered: a call-back whose completion is the answer; queued → held: an agent set it aside.
+    # queued → answered: a call-back whose completion is the answer, or a person knows that an answer of unknown outcome
+    # did arrive; queued → held: an agent set it aside.
     I.QUEUED: frozenset({I.ANSWERING, I.ANSWERED, I.HELD, I.CLOSED}),
     # answering → queued: the answer failed, was withdrawn, or its outcome is unknown.
     I.ANSWERING: frozenset({I.ANSWERED, I.QUEUED}),
@@ -64,7 +65,8 @@ DELIVERY_MOVES: dict[DeliveryState, frozenset[DeliveryState]] = {
     # pending → sent: chat and forms, which have no point of no return.
     D.PENDING: frozenset({D.ATTEMPTING, D.SENT, D.FAILED, D.WITHDRAWN}),
     D.ATTEMPTING: frozenset({D.SENT, D.DEFERRED, D.FAILED, D.UNKNOWN}),
-    D.DEFERRED: frozenset({D.ATTEMPTING, D.FAILED}),
+    # deferred → withdrawn: an acknowledgement that an agent's answer has overtaken.
+    D.DEFERRED: frozenset({D.ATTEMPTING, D.FAILED, D.WITHDRAWN}),
     D.SENT: frozenset({D.FAILED}),
     D.FAILED: frozenset(),
     # unknown → sent | pending: a human said so (`deliveries resolve --sent | --resend`); → failed: it came back.

@@ -48,6 +48,8 @@ class End:
     detail: str = ""
     provider_id: str | None = None
     due_at: datetime | None = None
+    settled_by: str = ""
+    """Who said so, where no machine could know."""
 
 
 _Place = tuple[str, str]
@@ -159,6 +161,7 @@ def finish_all(conn: Connection, out: Outbox, ends: Sequence[End], now: datetime
                 change=row.change + 1,
                 at=now,
                 detail=end.detail,
+                settled_by=end.settled_by,
                 provider_id=provider_id,
                 acknowledgement=reply.get("acknowledgement", False),
                 answers=reply.get("answers", ()),

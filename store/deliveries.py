@@ -1,6 +1,7 @@
 """The delivery ledger: what became of each reply, for each recipient.
 
-pending → attempting → sent | deferred | failed | unknown. `store/attempts.py` has the moves.
+pending → attempting → sent | deferred | failed | unknown. `store/attempts.py` has the moves, `store/by_hand.py` what
+people do about them.
 """
 
 from collections.abc import Collection, Sequence
@@ -10,7 +11,6 @@ from datetime import UTC, datetime
 from sqlalchemy import and_, bindparam, exists, func, select
 from sqlalchemy.engine import Connection
 
-from schemas.errors import NotFound, StateConflict
 from schemas.reply import Reply
 from schemas.states import DeliveryState
 from store import leases as leases_
@@ -207,36 +207,6 @@ def orphaned(conn: Connection, out: Outbox, owner: str, now: datetime, *, alone:
     if ends:
         finish_all(conn, out, ends, now)
     return len(rows)
-
-
-def withdraw(conn: Connection, out: Outbox, reply: Reply, by: str, now: datetime) -> None:
-    """Take a reply back before it is sent to anybody; what it answers waits for a person again. A repeat changes
-    nothing.
-
-    Raises StateConflict when it is on its way, or gone.
-    """
-    copy_in(conn, [reply], now)  # it may not have come by the topic yet
-    query = select(deliveries.c.state).where(deliveries.c.reply_id == reply.id).with_for_update()
-    states = set(conn.scalars(query))
-    if states == {DeliveryState.WITHDRAWN.value}:
-        return
-    if gone := states - {DeliveryState.PENDING.value}:
-        raise StateConflict(f"the reply is {min(gone)} already", hint="write another one")
-    pending, words = [DeliveryState.PENDING], f"withdrawn by {by}"
-    ends = [End(reply.id, each, DeliveryState.WITHDRAWN, pending, detail=words) for each in recipients(reply)]
-    finish_all(conn, out, ends, now)
-
-
-def resolve(conn: Connection, out: Outbox, reply_id: str, *, sent: bool, now: datetime, by: str = "a person") -> None:
-    """A human's word on an unknown outcome. Raises NotFound, StateConflict."""
-    rows = conn.execute(select(deliveries).where(deliveries.c.reply_id == reply_id)).all()
-    if not rows:
-        raise NotFound(f"no delivery of reply {reply_id}")
-    to = DeliveryState.SENT if sent else DeliveryState.PENDING
-    words = f"resolved by {by}: {'it was sent' if sent else 'send it again'}"
-    ends = [End(reply_id, row.recipient, to, [DeliveryState.UNKNOWN], detail=words) for row in rows]
-    if not any(finish_all(conn, out, ends, now)):
-        raise StateConflict(f"the delivery of {reply_id} is {rows[0].state}, not unknown")
 
 
 def listing(conn: Connection, state: DeliveryState | None, limit: int) -> list[Row]:

@@ -14,7 +14,7 @@ from schemas.interaction import Attachment, Interaction
 from schemas.reply import Author, Reply
 from schemas.states import InteractionState, WorkItemState
 from schemas.work_item import WorkItem
-from store import conversations, ledger, replies, work_items
+from store import by_hand, conversations, ledger, replies, work_items
 from store.accepting import NOTE
 from store.outbox import Outbox
 from store.tables import conversations as conversations_table
@@ -212,6 +212,7 @@ def _reply(
         not_before=not_before if latest.channel == "email" else None,
         traceparent=latest.traceparent,
     )
+    by_hand.withdraw_acknowledgements(conn, out, item.conversation_id, answers_through, agent, now)
     replies.request(conn, out, [made])
     ledger.move(
         conn,

@@ -12,7 +12,7 @@ from sqlalchemy import Row, Select, and_, case, func, not_, or_, select, update
 from sqlalchemy.engine import Connection
 
 from schemas.errors import NotFound, StateConflict
-from schemas.states import WORK_ITEM_MOVES, WorkItemState
+from schemas.states import OPEN_WORK_ITEM_STATES, WORK_ITEM_MOVES, WorkItemState
 from schemas.work_item import WorkItem
 from store.outbox import Outbox
 from store.tables import work_items
@@ -107,6 +107,16 @@ def get(conn: Connection, item_id: str) -> WorkItem:
     if row is None:
         raise NotFound(f"no work item {item_id}")
     return item_of(row._asdict())
+
+
+def open_of(conn: Connection, conversation_id: str) -> WorkItem | None:
+    """The conversation's open item, locked. The caller holds the conversation's lock."""
+    query = select(work_items).where(
+        work_items.c.conversation_id == conversation_id,
+        work_items.c.state.in_([state.value for state in OPEN_WORK_ITEM_STATES]),
+    )
+    row = conn.execute(query.with_for_update()).one_or_none()
+    return None if row is None else item_of(row._asdict())
 
 
 def line(conn: Connection, queues: Sequence[str], limit: int) -> list[WorkItem]:

@@ -16,8 +16,19 @@ from schemas.delivery import Delivery
 from schemas.events import event_id
 from schemas.interaction import EmailContent, Interaction
 from schemas.reply import Author, Reply
-from schemas.states import DeliveryState, InteractionState
-from store import bounces, complaints, dead_letters, decisions, ledger, outbox, replies, work_items
+from schemas.states import DeliveryState, InteractionState, WorkItemState
+from store import (
+    bounces,
+    complaints,
+    conversations,
+    dead_letters,
+    decisions,
+    deliveries,
+    ledger,
+    outbox,
+    replies,
+    work_items,
+)
 from store.enqueue import Enqueuer
 from store.outbox import Outbox
 
@@ -154,8 +165,10 @@ def _delivered(conn: Connection, out: Outbox, delivery: Delivery, now: datetime)
                 at=now,
                 detail={"reply": delivery.reply_id},
             )
+        if delivery.settled_by:
+            _said_to_be_sent(conn, out, delivery, now)
         return "sent"
-    if delivery.state not in bad:
+    if delivery.state not in bad or (delivery.acknowledgement and delivery.state is DeliveryState.WITHDRAWN):
         return delivery.state.value
     reason = f"delivery {delivery.state}: {delivery.detail}".rstrip(": ")
     if not delivery.acknowledgement:
@@ -171,6 +184,33 @@ def _delivered(conn: Connection, out: Outbox, delivery: Delivery, now: datetime)
         )
     _back_to_a_human(conn, out, delivery, reason, now)
     return delivery.state.value
+
+
+def _said_to_be_sent(conn: Connection, out: Outbox, delivery: Delivery, now: datetime) -> None:
+    """Somebody knows that a mail of unknown outcome did arrive: what waited for this word alone is done."""
+    conversations.lock(conn, delivery.conversation_id)
+    sent = deliveries.of_conversation(conn, delivery.conversation_id)
+    if any(row.state is not DeliveryState.SENT for row in sent if row.reply_id == delivery.reply_id):
+        return  # another recipient has not got it
+    if not delivery.acknowledgement:
+        ledger.move(
+            conn,
+            delivery.answers,
+            I.ANSWERED,
+            frm=[I.QUEUED],
+            actor=delivery.settled_by,
+            at=now,
+            detail={"reply": delivery.reply_id},
+        )
+    known = ledger.of_conversation(conn, delivery.conversation_id)
+    if any(standing.state is I.QUEUED for standing, _ in known):
+        return
+    if any(row.state is DeliveryState.UNKNOWN for row in sent):
+        return  # that is another question
+    item = work_items.open_of(conn, delivery.conversation_id)
+    # What somebody else has in hand is theirs to complete.
+    if item is not None and item.agent in (None, delivery.settled_by):
+        work_items.move(conn, out, item.id, WorkItemState.COMPLETED, now=now)
 
 
 def _back_to_a_human(conn: Connection, out: Outbox, delivery: Delivery, reason: str, now: datetime) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from schemas.errors import ConfigError
 from schemas.states import DeliveryState
-from store import deliveries
+from store import by_hand, deliveries
 from switchboard.base import opened
 from switchboard.cli.app import configuration, quiet_logs
 from switchboard.cli.output import Json, Limit, err, show
@@ -60,7 +60,7 @@ def resolve(
         async with opened(configuration()) as base:
             now = base.clock.now()
             await base.database.write(
-                lambda conn: deliveries.resolve(conn, base.store.outbox, identity, sent=sent, now=now)
+                lambda conn: by_hand.resolve(conn, base.store.outbox, identity, sent=sent, now=now)
             )
 
     asyncio.run(work())

@@ -23,7 +23,7 @@ from schemas.events import Event
 from schemas.fast import as_model
 from schemas.interaction import Interaction
 from schemas.states import DeliveryState, InteractionState, WorkItemState
-from store import dead_letters, decisions, deliveries, desk, ledger, outbox, policies, replies, work_items
+from store import by_hand, dead_letters, decisions, deliveries, desk, ledger, outbox, policies, replies, work_items
 from store.blobs import Blobs
 from store.database import Database
 from store.intake import Intake
@@ -405,7 +405,7 @@ class TestDeliveryLedger:
         assert await db.write(lambda c: deliveries.stay(c, "me", later + timedelta(seconds=15)))
         assert await db.write(lambda c: deliveries.orphaned(c, out, "me", later)) == 1
         assert await db.read(lambda c: deliveries.due(c, "email", T1 + timedelta(days=9), 10)) == []
-        await db.write(lambda c: deliveries.resolve(c, out, reply.id, sent=False, now=T1))
+        await db.write(lambda c: by_hand.resolve(c, out, reply.id, sent=False, now=T1))
         assert len(await db.read(lambda c: deliveries.due(c, "email", T1, 10))) == 1
 
     async def test_a_sender_that_was_taken_for_gone_writes_no_outcome_and_begins_nothing(self, house: House) -> None:
@@ -430,7 +430,7 @@ class TestDeliveryLedger:
         assert await db.write(lambda c: deliveries.orphaned(c, out, "me", later)) == 1
         assert not await db.write(lambda c: deliveries.stay(c, "paused", later + timedelta(seconds=15)))
         assert not await finish("paused", DeliveryState.SENT)
-        await db.write(lambda c: deliveries.resolve(c, out, reply.id, sent=False, now=later))
+        await db.write(lambda c: by_hand.resolve(c, out, reply.id, sent=False, now=later))
         assert not await begin("paused")
         assert await begin("me")
         assert not await finish("paused", DeliveryState.DEFERRED)

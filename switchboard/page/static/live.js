@@ -266,6 +266,19 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
       if (fresh.highest_seq > open.highest_seq) setNotice((old) => old.startsWith("Not sent:") ? old : "The customer has written again.");
     }, () => {});  // the next change, or sending, finds out
   }, [changed]);
+  // It is not mine any more: sent was all that was asked. What is being written stays where it is.
+  const was = useRef("");
+  useEffect(() => {
+    if (busy) return;
+    const gone = open && !held && was.current === open.item.id;
+    was.current = held ? held.id : "";
+    if (!gone) return;
+    call(token, "GET", path("")).then((fresh) => {
+      if (fresh.item.state !== "completed" || text.trim()) return;
+      setOpen((old) => (old && old.item.id === fresh.item.id ? null : old));
+      setNotice(`${fresh.item.reference} is done: nothing else was open.`);
+    }, () => {});
+  }, [Boolean(held), busy]);
   useEffect(() => { if (conversation.current) conversation.current.scrollTop = conversation.current.scrollHeight; }, [open]);
   useEffect(() => {
     const keys = (event) => {
