@@ -87,7 +87,8 @@ class Office(House):
         )
 
     async def item(self, interaction: Interaction) -> WorkItem:
-        return (await self.items(interaction))[-1]
+        *_, last = await self.items(interaction)
+        return last
 
 
 @pytest.fixture
