@@ -1,14 +1,14 @@
 """Everything wrong with a policy that only shows when its parts are seen together. Never a false alarm."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from rules.calendar import compile_calendar
 from rules.conditions import leaves_of
-from rules.expression import compile_expression
+from rules.expression import mistakes_in
 from rules.fields import FIELDS, OPERATORS
 from rules.model import All, AnyOf, Condition, Expression, Leaf, Not, PolicySource, Rule
 from rules.operators import compile_regex
-from rules.problems import Problem, did_you_mean, place_of
+from rules.problems import NAMELESS, Problem, did_you_mean, place_of
 from rules.shadows import contradiction, shadows
 from rules.templates import default_language, problems_of
 from schemas.decision import TIERS
@@ -17,16 +17,20 @@ _ACTIONS = ("answer", "queue", "tier", "target", "tags", "skills", "set", "hold"
             "notify", "webhook", "stop")  # fmt: skip
 
 
-def check(source: PolicySource) -> list[Problem]:
-    """All problems, in the order of files and lines where these are known."""
+def check(source: PolicySource, unsure: Set[str] = frozenset()) -> list[Problem]:
+    """All problems, in the order of files and lines where these are known.
+
+    `unsure`: places of rules that could not be read wholly (see `rules.parse`). Nothing is said of what they do or
+    don't do as a whole: that would only repeat the mistakes."""
+    rules = [rule for rule in sorted(source.rules, key=lambda r: (r.order, r.name)) if _at(rule) not in unsure]
     found = [
         *_calendars(source),
         *_queues(source),
         *_priority(source),
         *_templates(source),
-        *_rules(source),
-        *_unreachable(source),
-        *_shadowed(source),
+        *_rules(source, unsure),
+        *_unreachable(rules),
+        *_shadowed(rules),
     ]
     return sorted(set(found), key=_by_place)
 
@@ -99,21 +103,22 @@ def _templates(source: PolicySource) -> Iterator[Problem]:
             yield Problem(file, f"template {name} has no default language", f"add {name}.txt or {name}.en.txt")
         for language, text in texts.items():
             label = f"{name}.{language}" if language else name
-            for line, what in problems_of(text):
-                yield Problem(
-                    text.file or f"template {label}", f"template {label}{f', line {line}' * (line > 1)}: {what}"
-                )
+            for place, what, hint in problems_of(text):
+                yield Problem(place or f"template {label}", f"template {label}: {what}", hint)
 
 
-def _rules(source: PolicySource) -> Iterator[Problem]:
+def _at(rule: Rule, line: int = 0) -> str:
+    return place_of(rule.file or f"rule {rule.name}", line or rule.line)
+
+
+def _rules(source: PolicySource, unsure: Set[str]) -> Iterator[Problem]:
     first: dict[str, Rule] = {}
     for rule in source.rules:
-        place = place_of(rule.file or f"rule {rule.name}", rule.line)
-        if rule.name in first:
-            other = first[rule.name]
+        place = _at(rule)
+        other = first.setdefault(rule.name, rule)
+        if other is not rule and rule.name != NAMELESS:
             yield Problem(place, f"rule {rule.name}: the name is taken", f"by {place_of(other.file, other.line)}")
-        first.setdefault(rule.name, rule)
-        if rule.affinity is None and all(not getattr(rule, action) for action in _ACTIONS):
+        if place not in unsure and rule.affinity is None and all(not getattr(rule, action) for action in _ACTIONS):
             yield Problem(place, f"rule {rule.name} does nothing", "give it one of " + ", ".join(_ACTIONS))
         if not rule.on:
             yield Problem(place, f"rule {rule.name}: on names no occasion, so it would never fire")
@@ -125,22 +130,19 @@ def _rules(source: PolicySource) -> Iterator[Problem]:
 
 def _name(rule: Rule, key: str, value: str | None, known: Mapping[str, object], kind: str = "") -> Iterator[Problem]:
     if value is not None and value not in known:
-        place = place_of(rule.file or f"rule {rule.name}", rule.lines.get(key, rule.line))
+        place = _at(rule, rule.lines.get(key, 0))
         yield Problem(place, f"rule {rule.name}: unknown {kind or key} {value!r}", did_you_mean(value, known))
 
 
 def _conditions(rule: Rule, when: Condition, source: PolicySource) -> Iterator[Problem]:
     for group in _groups(when):
         if isinstance(group, Expression):
-            try:
-                compile_expression(group.cel)
-            except ValueError as error:
-                place = place_of(rule.file or f"rule {rule.name}", group.line or rule.line)
-                yield Problem(place, f"rule {rule.name}: {group.path}: bad expression: {error}")
+            for what, hint in mistakes_in(group.cel):
+                yield Problem(_at(rule, group.line), f"rule {rule.name}: {group.path}: bad expression: {what}", hint)
         if isinstance(group, AnyOf) and not group.any:
-            yield Problem(place_of(rule.file, rule.line), f"rule {rule.name}: {group.path}: holds no condition")
+            yield Problem(_at(rule), f"rule {rule.name}: {group.path}: holds no condition")
     for leaf in leaves_of(when):
-        place = place_of(rule.file or f"rule {rule.name}", leaf.line or rule.line)
+        place = _at(rule, leaf.line)
         label = f"rule {rule.name}: {leaf.path}"
         field = FIELDS.get(leaf.field)
         if field is None:
@@ -171,25 +173,24 @@ def _groups(condition: Condition) -> Iterator[Condition]:
             pass
 
 
-def _unreachable(source: PolicySource) -> Iterable[Problem]:
+def _unreachable(rules: Iterable[Rule]) -> Iterator[Problem]:
     """Rules behind one that always stops. A rule that holds or closes does not count: once released, it lets go."""
     stopped: dict[str, Rule] = {}
-    for rule in sorted(source.rules, key=lambda r: (r.order, r.name)):
+    for rule in rules:
         if rule.on and all(occasion in stopped for occasion in rule.on):
             by = stopped[rule.on[0]]
-            place = place_of(rule.file or f"rule {rule.name}", rule.line)
-            yield Problem(place, f"rule {rule.name} is never reached", f"rule {by.name} always stops before it")
+            yield Problem(_at(rule), f"rule {rule.name} is never reached", f"rule {by.name} always stops before it")
         always = rule.when is None or (isinstance(rule.when, All) and not rule.when.all)
         if rule.stop and always and rule.hold is None and rule.close is None:
             for occasion in rule.on:
                 stopped.setdefault(occasion, rule)
 
 
-def _shadowed(source: PolicySource) -> Iterator[Problem]:
+def _shadowed(rules: Iterable[Rule]) -> Iterator[Problem]:
     """Rules that ask for two values of one field, and rules that ask for all that an earlier stopping rule asks for."""
     stopping: list[Rule] = []
-    for rule in sorted(source.rules, key=lambda r: (r.order, r.name)):
-        place = place_of(rule.file or f"rule {rule.name}", rule.line)
+    for rule in rules:
+        place = _at(rule)
         if (field := contradiction(rule.when)) is not None:
             yield Problem(place, f"rule {rule.name} never fires", f"{field} cannot have both values")
         by = next(

@@ -5,16 +5,23 @@ out: its regexes are not RE2's; the operator `regex` is there for them.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any
 
 from rules.fields import FIELDS, View
+from rules.problems import did_you_mean
 from rules.quantities import MEASURES
 
 EXPRESSION_CHARS = 4096
 _MAPS = ("header", "attribute", "form")
 _MANY = ("to", "cc", "reply_to", "delivered_to", "recipient", "attachment_name", "attachment_type", "tags",
          "customer_tags")  # fmt: skip
+_FUNCTIONS = frozenset((
+    "size", "contains", "startsWith", "endsWith", "int", "uint", "double", "string", "bytes", "timestamp", "duration",
+    "type", "dyn", "has", "matches", "getFullYear", "getMonth", "getDayOfYear", "getDayOfMonth", "getDate",
+    "getDayOfWeek", "getHours", "getMinutes", "getSeconds", "getMilliseconds",
+))  # fmt: skip
+"""Those of CEL's own that there are."""
 NAMES = (*(name for name in FIELDS if name not in ("message", "contacts")), "contacts_7d", "now")
 
 
@@ -25,21 +32,10 @@ def compile_expression(source: str) -> Callable[[View], bool]:
     """
     import cel  # brings a command line of its own along: nothing that every start should wait for
 
-    if len(source) > EXPRESSION_CHARS:
-        raise ValueError(f"longer than {EXPRESSION_CHARS} characters")
-    try:
-        program = cel.compile(source)
-        functions, names = set(program.functions()), set(program.variables())
-    except (ValueError, RuntimeError, RecursionError) as error:
-        lines = [line for line in str(error).splitlines() if "rror" in line]
-        raise ValueError((lines or [str(error)])[-1].partition("Syntax error: ")[2] or str(error)[:120]) from None
-    if "matches" in functions:
-        raise ValueError("matches() is not available; use the operator regex")
-    if _nests_loops(source):
-        raise ValueError("all, exists, map and filter cannot stand inside one another: that can take for ever")
-    unknown = sorted(names - set(NAMES) - _bound(source, names))
-    if unknown:
-        raise ValueError(f"unknown name {unknown[0]!r}; there are {', '.join(NAMES)}")
+    for what, _ in mistakes_in(source):
+        raise ValueError(what)
+    program = cel.compile(source)
+    names = names_in(source)
 
     def test(view: View) -> bool:
         found = program.execute(cel.Context(variables=values_of(view, names)))
@@ -48,6 +44,36 @@ def compile_expression(source: str) -> Callable[[View], bool]:
         return found
 
     return test
+
+
+def mistakes_in(source: str) -> list[tuple[str, str]]:
+    """Everything wrong with an expression, each with a hint."""
+    import cel
+
+    if len(source) > EXPRESSION_CHARS:
+        return [(f"longer than {EXPRESSION_CHARS} characters", "")]
+    try:
+        program = cel.compile(source)
+        functions, names = set(program.functions()), set(program.variables())
+    except (ValueError, RuntimeError, RecursionError) as error:
+        lines = [line for line in str(error).splitlines() if "rror" in line]
+        return [((lines or [str(error)])[-1].partition("Syntax error: ")[2] or str(error)[:120], "")]
+    found = []
+    if "matches" in functions:
+        found.append(("matches() is not available", "use the operator regex"))
+    if _nests_loops(source):
+        found.append(("all, exists, map and filter cannot stand inside one another", "that can take for ever"))
+    unknown = sorted(names - set(NAMES) - _bound(source, names))
+    found += [(f"unknown name {name!r}", did_you_mean(name, NAMES)) for name in unknown]
+    missing = sorted(name for name in functions - _FUNCTIONS if name.isidentifier())
+    return [*found, *((f"unknown function {name}()", did_you_mean(name, _FUNCTIONS)) for name in missing)]
+
+
+def names_in(source: str) -> frozenset[str]:
+    """The fields that a right expression names."""
+    import cel
+
+    return frozenset(cel.compile(source).variables()) & frozenset(NAMES)
 
 
 _TOKEN = re.compile(
@@ -77,9 +103,9 @@ def _bound(source: str, names: set[str]) -> set[str]:
     return {name for name in names if any(f".{macro}{name}," in compact for macro in macros)}
 
 
-def values_of(view: View, names: set[str]) -> dict[str, Any]:
+def values_of(view: View, names: Set[str]) -> dict[str, Any]:
     """The named fields as CEL sees them: an empty one is "", false or an empty list."""
-    return {name: _value(view, name) for name in names if name in NAMES}
+    return {name: _value(view, name) for name in names}
 
 
 def _value(view: View, name: str) -> Any:

@@ -1,7 +1,9 @@
 """The only file here that reads the disk: a folder of rules and templates, and the policy sections → PolicySource."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +11,20 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from rules.check import check
 from rules.model import (
+    Agreement,
     AutoAnswer,
     BusinessHours,
     Conversations,
+    Modifiers,
     PolicySource,
     PriorityTable,
     Queue,
     Rule,
+    TableCondition,
+    TableRow,
     TemplateText,
 )
-from rules.parse import Reader
+from rules.parse import read_rules
 from rules.problems import Problem, did_you_mean, place_of
 from rules.tree import MAX_CHARS, YamlList, YamlMap, parse_yaml
 from schemas.base import Config
@@ -27,7 +33,18 @@ from schemas.errors import ConfigError
 _TEMPLATE = re.compile(
     r"(?P<name>[A-Za-z0-9_-]+)(?:\.(?P<language>[a-z]{2,3}(?:-[a-z0-9]{2,8})?))?\.(?P<kind>txt|html)"
 )
-_KEYS = (*AutoAnswer.model_fields, *BusinessHours.model_fields, *Conversations.model_fields, *Queue.model_fields)
+_MODELS = (
+    Agreement,
+    AutoAnswer,
+    BusinessHours,
+    Conversations,
+    Modifiers,
+    PriorityTable,
+    Queue,
+    TableCondition,
+    TableRow,
+)
+_KEYS = sorted({key for model in _MODELS for key in model.model_fields})
 
 
 class Folders(Config):
@@ -48,34 +65,51 @@ _SECTIONS: dict[str, TypeAdapter[Any]] = {
     "conversations": TypeAdapter(Conversations),
 }
 
+_WHEN_WRONG: dict[str, dict[str, Any]] = {
+    "queues": {},
+    "business_hours": {"timezone": "UTC", "hours": {"mon-sun": "00:00-24:00"}},
+}
+"""What stands for a queue or a calendar that cannot be read: others may name it."""
+
 SECTIONS = tuple(_SECTIONS)
 """The parts of the configuration file that are policy."""
 
 
-def read_yaml(path: Path, name: str) -> Any:
-    """A YAML file → tree with lines (`rules.tree`). Raises ConfigError with every mistake of form."""
+def read_tree(path: Path, name: str) -> tuple[Any, list[Problem]]:
+    """A YAML file → tree with lines (`rules.tree`), as far as it can be read, and every mistake of form."""
     problems: list[Problem] = []
     text = _read(path, name, problems)
     tree, found = parse_yaml(text, name) if text is not None else (None, [])
-    if problems or found:
-        raise ConfigError([str(problem) for problem in (*problems, *found)])
+    return tree, [*problems, *found]
+
+
+def read_yaml(path: Path, name: str) -> Any:
+    """As `read_tree`. Raises ConfigError with every mistake of form."""
+    tree, problems = read_tree(path, name)
+    if problems:
+        raise ConfigError([str(problem) for problem in problems])
     return tree
 
 
-def load_policy(config_dir: Path, sections: Mapping[str, Any], *, file: str = "switchboard.yaml") -> PolicySource:
-    """Build the policy from its sections (as `read_yaml` gives them) and the folders that they name.
+def load_policy(
+    config_dir: Path, sections: Mapping[str, Any], *, file: str = "switchboard.yaml", found: Iterable[Problem] = ()
+) -> PolicySource:
+    """Build the policy from its sections (as `read_tree` gives them) and the folders that they name.
 
-    Raises ConfigError with every mistake in all files, each as `file:line: what (hint)`.
+    `found`: mistakes of form in the sections' file. Raises ConfigError with every mistake in all files, each as
+    `file:line: what (hint)`.
     """
-    problems: list[Problem] = []
+    problems = list(found)
     values = dict(_sections(sections, file, problems))
     folders: Folders = values.pop("rules", Folders())
     named = isinstance(sections.get("rules"), dict)
-    rules = _rules(config_dir, folders.path, problems, required=named)
+    rules, unsure = _rules(config_dir, folders.path, problems, required=named)
     templates = _templates(config_dir, folders.templates, problems, required=named and "templates" in sections["rules"])
+    if "default_queue" in sections and "default_queue" not in values:
+        values["default_queue"] = next(iter(values.get("queues", {})), "general")
     places = dict(_places(sections, file))
     source = PolicySource(rules=tuple(rules), templates=templates, places=places, **values)
-    problems += check(source)
+    problems += check(source, unsure)
     if problems:
         unique = dict.fromkeys(str(problem) for problem in problems)
         raise ConfigError(list(unique), hint="the policy was not loaded")
@@ -97,10 +131,27 @@ def _sections(sections: Mapping[str, Any], file: str, problems: list[Problem]) -
         try:
             yield key, adapter.validate_python(tree)
         except ValidationError as error:
-            problems += [
-                _translated(one["type"], one["msg"], (key, *one["loc"]), sections, file)
-                for one in error.errors(include_url=False)
-            ]
+            found = error.errors(include_url=False)
+            problems += [_translated(one["type"], one["msg"], (key, *one["loc"]), sections, file) for one in found]
+            yield from _rest(key, tree, [one["loc"] for one in found], adapter)
+
+
+def _rest(
+    key: str, tree: Any, wrong: Iterable[tuple[Any, ...]], adapter: TypeAdapter[Any]
+) -> Iterator[tuple[str, Any]]:
+    """What a section says besides its mistakes, so that nobody is told that a queue does not exist which only has a
+    wrong setting."""
+    rest = deepcopy(tree)
+    for path in wrong:
+        inner = rest
+        for part in path[:-1]:
+            inner = inner.get(part) if isinstance(inner, dict) else None
+        if isinstance(inner, dict) and path:
+            inner.pop(path[-1], None)
+    if isinstance(rest, dict) and key in _WHEN_WRONG:
+        rest = dict.fromkeys(tree, _WHEN_WRONG[key]) | rest
+    with suppress(ValidationError):
+        yield key, adapter.validate_python(rest)
 
 
 def _translated(kind: str, message: str, path: tuple[Any, ...], tree: Any, file: str) -> Problem:
@@ -110,7 +161,7 @@ def _translated(kind: str, message: str, path: tuple[Any, ...], tree: Any, file:
         return Problem(
             place,
             f"{where}: unknown key",
-            did_you_mean(str(path[-1]), (*_KEYS, *PriorityTable.model_fields, "when", "tier")),
+            did_you_mean(str(path[-1]), _KEYS),
         )
     return Problem(place, f"{where}: {message.removeprefix('Value error, ')}")
 
@@ -164,7 +215,10 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith((".", "README")))
 
 
-def _rules(config_dir: Path, written: str, problems: list[Problem], *, required: bool) -> list[Rule]:
+def _rules(
+    config_dir: Path, written: str, problems: list[Problem], *, required: bool
+) -> tuple[list[Rule], frozenset[str]]:
+    """The rules, and the places of those that could not be read wholly."""
     path = config_dir / written
     if path.is_dir():
         # Behaviour cases may lie beside the rules.
@@ -175,21 +229,19 @@ def _rules(config_dir: Path, written: str, problems: list[Problem], *, required:
     else:
         if required:
             problems.append(Problem(written, "there is no such file or folder for rules"))
-        return []
-    rules: list[Rule] = []
+        return [], frozenset()
+    rules, unsure = list[Rule](), set[str]()
     for item, name in files:
         if item.suffix not in (".yaml", ".yml"):
             problems.append(Problem(name, "is no rule file", "rule files end in .yaml"))
             continue
         text = _read(item, name, problems)
         if text is not None:
-            tree, found = parse_yaml(text, name)
-            problems += found
-            reader = Reader(name)
-            if not found:
-                rules += reader.rules(tree)
-            problems += reader.problems
-    return rules
+            read = read_rules(text, name)
+            rules += read.rules
+            problems += read.problems
+            unsure |= read.unsure
+    return rules, frozenset(unsure)
 
 
 def _templates(
@@ -202,6 +254,7 @@ def _templates(
         return {}
     texts: dict[tuple[str, str], tuple[str, str, str]] = {}
     html: dict[tuple[str, str], tuple[str, str]] = {}
+    unread: list[tuple[str, str]] = []
     for path in _files(folder):
         name = f"{written.rstrip('/')}/{path.name}"
         match = _TEMPLATE.fullmatch(path.name)
@@ -210,10 +263,11 @@ def _templates(
                 Problem(name, "is no template", "templates are called NAME.txt, NAME.de.txt or NAME.de.html")
             )
             continue
+        key = (match["name"], match["language"] or "")
         content = _read(path, name, problems)
         if content is None:
+            unread.append(key)
             continue
-        key = (match["name"], match["language"] or "")
         if match["kind"] == "html":
             html[key] = (name, content)
             continue
@@ -222,12 +276,16 @@ def _templates(
             problems.append(
                 Problem(f"{name}:1", "a template begins with its subject", "write 'Subject: …' and an empty line")
             )
+            unread.append(key)
         else:
             texts[key] = (name, subject, text)
     for key, (name, _) in html.items():
         if key not in texts:
             problems.append(Problem(name, "has no .txt beside it", "not every mail reader shows HTML"))
+            unread.append(key)
     result: dict[str, dict[str, TemplateText]] = {}
+    for template, language in unread:  # it is there all the same
+        result.setdefault(template, {})[language] = TemplateText(text="")
     for (template, language), (name, subject, text) in texts.items():
         page = html.get((template, language))
         result.setdefault(template, {})[language] = TemplateText(

@@ -5,16 +5,16 @@ A `when` is a mapping whose parts all have to hold: `all`, `any`, `not`, or a fi
 `header: {name: List-Id, exists: true}`.
 """
 
-from collections.abc import Mapping
-from typing import Any, get_args
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, get_args
 
 from pydantic import ValidationError
 
 from rules.fields import FIELDS, OPERATORS, Field
 from rules.model import All, AnyOf, Condition, Expression, Leaf, Not, Operator, Rule
-from rules.problems import Problem, did_you_mean, place_of
+from rules.problems import NAMELESS, Problem, did_you_mean, place_of
 from rules.quantities import MEASURES, problem_of
-from rules.tree import YamlList, YamlMap
+from rules.tree import YamlList, YamlMap, parse_items
 from rules.words import normal
 
 MAX_DEPTH = 20
@@ -24,16 +24,32 @@ _ALIASES = {"contains_any": "contains", "matches": "regex", "lt": "less_than", "
 """Other names for operators, which people bring along."""
 _RULE_KEYS = tuple(name for name in Rule.model_fields if name not in ("file", "line", "lines"))
 _GROUPS = ("all", "any", "not")
-_NEVER = Not(negated=All(all=()))
+
+
+class RulesRead(NamedTuple):
+    """What a text of rules holds. `unsure`: the places of rules of which some part could not be read; what they say as
+    a whole is not known."""
+
+    rules: list[Rule]
+    problems: list[Problem]
+    unsure: frozenset[str]
+
+
+def read_rules(text: str, file: str) -> RulesRead:
+    """A file of rules. With any problem the policy is refused: the rules then only serve to find further mistakes."""
+    tree, problems = parse_items(text, file)
+    reader = Reader(file)
+    rules = reader.rules(tree) if tree is not None or not problems else []
+    return RulesRead(rules, [*problems, *reader.problems], frozenset(reader.unsure))
 
 
 class Reader:
-    """Reads one file's tree. `problems` grows; with any of them the policy is refused, so what is returned then
-    only serves to find further mistakes."""
+    """Reads one file's tree. `problems` and `unsure` (see `RulesRead`) grow."""
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.problems: list[Problem] = []
+        self.unsure: set[str] = set()
 
     def problem(self, line: int, what: str, hint: str = "") -> None:
         self.problems.append(Problem(place_of(self.file, line), what, hint))
@@ -55,9 +71,10 @@ class Reader:
         if not isinstance(tree, dict):
             self.problem(line, "a rule is a mapping", "such as '- name: vip'")
             return None
+        before = len(self.problems)
         lines = dict(tree.lines) if isinstance(tree, YamlMap) else {}
         name = tree.get("name")
-        label = f"rule {name}" if isinstance(name, str) else "rule without a name"
+        label = f"rule {name}" if isinstance(name, str) else f"rule {NAMELESS}"
         for key in tree:
             if key not in _RULE_KEYS:
                 self.problem(lines.get(key, line), f"{label}: unknown key {key!r}", did_you_mean(key, _RULE_KEYS))
@@ -67,23 +84,24 @@ class Reader:
         if "on" not in data and data.get("answer") is not None:
             # Otherwise every message of a conversation would be answered with the same text.
             data["on"] = ["first"]
-        when: Condition | None = None
+        data |= {"file": self.file, "line": line, "lines": lines}
         if tree.get("when") is not None:
-            before = len(self.problems)
-            when = self.condition(tree["when"], "when", lines.get("when", line), label, 0)
-            if len(self.problems) > before:
-                # The policy is refused anyway; what is left of the conditions must not look like "always".
-                when = _NEVER
+            data["when"] = self.condition(tree["when"], "when", lines.get("when", line), label, 0)
         try:
-            return Rule(**data, when=when, file=self.file, line=line, lines=lines)
+            rule = Rule(**data)
         except ValidationError as error:
+            wrong = set()
             for one in error.errors(include_url=False):
-                key = str(one["loc"][0]) if one["loc"] else ""
+                key = str(one["loc"][0])
                 place = ".".join(map(str, one["loc"]))
-                if key == "when":
-                    continue  # already reported with its own place
+                wrong.add(key)
                 self.problem(lines.get(key, line), f"{label}: {place}: {_words(one['msg'])}")
-            return None
+            # The rest has mistakes of its own.
+            rest = {key: value for key, value in data.items() if key not in wrong}
+            rule = Rule(**{"name": NAMELESS, **rest})
+        if len(self.problems) > before or _incomplete(tree):
+            self.unsure.add(place_of(self.file, line))
+        return rule
 
     # conditions
 
@@ -109,18 +127,20 @@ class Reader:
             else:
                 parts += self.comparison(key, value, f"{path}.{key}", at, label)
         known = tuple(part for part in parts if part is not None)
+        if tree and not known:
+            return None
         return known[0] if len(known) == 1 else All(all=known, path=path)
 
     def group(self, key: str, tree: Any, path: str, line: int, label: str, depth: int) -> Condition | None:
         if key == "not":
             inner = self.condition(tree, path, line, label, depth)
-            if isinstance(tree, dict) and not tree:
+            if isinstance(tree, dict) and not tree and not _incomplete(tree):
                 self.problem(line, f"{label}: {path}: there is nothing to negate")
             return Not(negated=inner, path=path) if inner is not None else None
         if isinstance(tree, dict):
             self.problem(line, f"{label}: {path}: holds a list of conditions", "start each with '- '")
-            return None
-        if not isinstance(tree, list) or not tree:
+            return self.condition(tree, path, line, label, depth)
+        if not isinstance(tree, list) or not (tree or _incomplete(tree)):
             self.problem(line, f"{label}: {path}: holds a list of conditions, at least one")
             return None
         lines = tree.lines if isinstance(tree, YamlList) else [line] * len(tree)
@@ -129,6 +149,8 @@ class Reader:
             for number, (item, at) in enumerate(zip(tree, lines, strict=True))
         ]
         parts = tuple(part for part in read if part is not None)
+        if not parts:
+            return None
         return All(all=parts, path=path) if key == "all" else AnyOf(any=parts, path=path)
 
     def comparison(self, key: str, tree: Any, path: str, line: int, label: str) -> list[Condition | None]:
@@ -148,28 +170,27 @@ class Reader:
             name = options.pop("name", "")
             if not isinstance(name, str) or not name:
                 self.problem(line, f"{label}: {path}: {field_name} needs a name", f"{field_name}.NAME, or name: NAME")
-                return []
-        match = options.pop("match", "word")
-        if match not in ("word", "part"):
-            self.problem(line, f"{label}: {path}: match is word or part, not {match!r}")
-            return []
-        if not options:
-            self.problem(line, f"{label}: {path}: has no operator", "one of " + ", ".join(OPERATORS[field.kind]))
-            return []
-        if field_name == "contacts" and not (name.isdigit() and 1 <= int(name) <= 30):
+                name = ""
+        if field_name == "contacts" and name and not (name.isdigit() and 1 <= int(name) <= 30):
             self.problem(line, f"{label}: {path}: contacts needs a number of days", "contacts.7, 1 to 30 days")
-            return []
+        match = options.pop("match", "word")
         lines = tree.lines if isinstance(tree, YamlMap) else {}
+        if match not in ("word", "part"):
+            self.problem(lines.get("match", line), f"{label}: {path}: match is word or part, not {match!r}")
+            match = "word"
+        if not options and not _incomplete(tree):
+            self.problem(line, f"{label}: {path}: has no operator", "one of " + ", ".join(OPERATORS[field.kind]))
         found: list[Condition | None] = []
         for written_operator, value in options.items():
             operator: Any = _ALIASES.get(written_operator, written_operator)
             where = path if len(options) == 1 else f"{path}.{operator}"
             at = lines.get(written_operator, line)
-            problem = _misfit(field_name, field, operator, value)
-            if problem is not None:
-                self.problem(at, f"{label}: {where}: {problem[0]}", problem[1])
+            problems = list(_misfits(field_name, field, operator, value))
+            for what, hint in problems:
+                self.problem(at, f"{label}: {where}: {what}", hint)
+            if problems:
                 continue
-            value = _value(operator, value)
+            value = _value(field, operator, value)
             found.append(
                 Leaf(field=field_name, name=name, operator=operator, value=value, match=match, path=where, line=at)
             )
@@ -187,46 +208,56 @@ def _short_form(field: Field, value: Any) -> Mapping[str, Any] | None:
     return {"in": value} if isinstance(value, list) else {"equals": value}
 
 
-def _misfit(name: str, field: Field, operator: str, value: Any) -> tuple[str, str] | None:
-    """What is wrong with an operator and its value, and a hint; None if nothing is."""
+def _misfits(name: str, field: Field, operator: str, value: Any) -> Iterator[tuple[str, str]]:
+    """What is wrong with an operator and its values, each with a hint."""
     allowed = OPERATORS[field.kind]
     if operator not in allowed:
-        known = get_args(Operator)
-        if operator in known:
-            return f"{operator} does not fit {name}", f"one of {', '.join(allowed)}"
-        return f"unknown operator {operator!r}", did_you_mean(
-            operator, (*allowed, "match", *(["name"] if field.named else []))
-        )
-    if operator == "exists" or field.kind == "flag":
-        return None if isinstance(value, bool) else (f"{operator} takes true or false, not {value!r}", "")
-    items = value if isinstance(value, list) else [value]
-    if isinstance(value, list) and operator not in _LISTS:
-        return f"{operator} takes one value, not a list", "in takes a list" if "in" in allowed else ""
-    if not items:
-        return f"{operator} needs at least one value", ""
-    for item in items:
-        if field.kind in MEASURES and isinstance(item, float):
-            continue
-        if isinstance(item, bool) or not isinstance(item, str | int):
-            return f"{operator} takes texts, not {item!r}", "put it in quotes"
-        if not (str(item) if operator == "regex" else normal(str(item))):
-            return (
-                f"{operator} has an empty text",
-                "use exists: false for an empty field" if "exists" in allowed else "",
-            )
-        if field.values and operator in ("equals", "in") and item not in field.values:
-            return f"{name} is never {item!r}", did_you_mean(str(item), field.values)
-        if wrong := problem_of(operator, field.kind, str(item)):
-            return f"{operator}: {wrong}", ""
-    return None
+        if operator in get_args(Operator):
+            yield f"{operator} does not fit {name}", f"one of {', '.join(allowed)}"
+        else:
+            known = (*allowed, "match", *(["name"] if field.named else []))
+            yield f"unknown operator {operator!r}", did_you_mean(operator, known)
+    elif operator == "exists" or field.kind == "flag":
+        if not isinstance(value, bool):
+            yield f"{operator} takes true or false, not {value!r}", ""
+    elif isinstance(value, list) and operator not in _LISTS:
+        yield f"{operator} takes one value, not a list", "in takes a list" if "in" in allowed else ""
+    elif value == []:
+        yield f"{operator} needs at least one value", ""
+    else:
+        for item in value if isinstance(value, list) else [value]:
+            wrong = _misfit(name, field, operator, item)
+            if wrong is not None:
+                yield wrong
 
 
-def _value(operator: str, value: Any) -> bool | str | tuple[str, ...]:
+def _misfit(name: str, field: Field, operator: str, item: Any) -> tuple[str, str] | None:
+    """What is wrong with one value."""
+    if field.kind in MEASURES and isinstance(item, float):
+        return None
+    if isinstance(item, bool) or not isinstance(item, str | int):
+        return f"{operator} takes texts, not {item!r}", "put it in quotes"
+    if not (str(item) if operator == "regex" else normal(str(item))):
+        hint = "use exists: false for an empty field" if "exists" in OPERATORS[field.kind] else ""
+        return f"{operator} has an empty text", hint
+    if field.values and operator in ("equals", "in") and _known(field, item) is None:
+        return f"{name} is never {item!r}", did_you_mean(str(item), field.values)
+    wrong = problem_of(operator, field.kind, str(item))
+    return (f"{operator}: {wrong}", "") if wrong else None
+
+
+def _known(field: Field, written: Any) -> str | None:
+    """The field's own value that is meant: case and accents do not count."""
+    return next((value for value in field.values if normal(value) == normal(str(written))), None)
+
+
+def _value(field: Field, operator: str, value: Any) -> bool | str | tuple[str, ...]:
     if isinstance(value, bool):
         return value
-    if operator in _LISTS:
-        return tuple(str(item) for item in (value if isinstance(value, list) else [value]))
-    return str(value)
+    texts = tuple(str(item) for item in (value if isinstance(value, list) else [value]))
+    if field.values and operator in ("equals", "in"):
+        texts = tuple(_known(field, text) or text for text in texts)
+    return texts if operator in _LISTS else texts[0]
 
 
 def _plain(value: Any) -> Any:
@@ -241,6 +272,10 @@ def _plain(value: Any) -> Any:
 
 def _line(tree: Any) -> int:
     return tree.line if isinstance(tree, YamlMap | YamlList) else 0
+
+
+def _incomplete(tree: Any) -> bool:
+    return isinstance(tree, YamlMap | YamlList) and tree.incomplete
 
 
 def _words(message: str) -> str:

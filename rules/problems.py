@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+NAMELESS = "without a name"
+"""What a rule is called that has none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

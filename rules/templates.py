@@ -4,9 +4,10 @@ A template cannot call anything, reach into objects, include files or multiply t
 Values are never templates: braces in a customer's text are printed as they came.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 from jinja2 import meta, nodes
@@ -15,6 +16,7 @@ from jinja2.runtime import LoopContext, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from rules.model import TemplateText
+from rules.problems import did_you_mean, place_of
 from schemas.errors import SwitchboardError
 from schemas.text import clean_line, clean_text
 
@@ -121,8 +123,8 @@ def compile_template(name: str, texts: Mapping[str, TemplateText]) -> Template:
     if default is None:
         raise TemplateError(f"template {name} has no default", hint=f"add {name}.txt or {name}.en.txt")
     for text in texts.values():
-        for _, problem in problems_of(text):
-            raise TemplateError(f"template {name}: {problem}")
+        for mistake in problems_of(text):
+            raise TemplateError(f"template {name}: {mistake.what}", hint=mistake.hint)
     return Template(name, {language: _variant(text) for language, text in texts.items()}, default)
 
 
@@ -135,50 +137,81 @@ def _variant(text: TemplateText) -> Variant:
 
 
 def _sources(text: TemplateText) -> Iterator[tuple[_Sandbox, str]]:
-    yield _TEXT, text.subject
-    yield _TEXT, text.text
+    yield from ((environment, source) for environment, source, *_ in _parts(text))
+
+
+def _parts(text: TemplateText) -> Iterator[tuple[_Sandbox, str, str, int]]:
+    """(environment, source, its file, lines of that file before it)."""
+    yield _TEXT, text.subject, text.file, 0
+    yield _TEXT, text.text, text.file, 2  # the subject and an empty line
     if text.html is not None:
-        yield _HTML, text.html
+        yield _HTML, text.html, re.sub(r"\.txt$", ".html", text.file), 0
 
 
-def problems_of(text: TemplateText) -> list[tuple[int, str]]:
-    """Everything wrong with a template's text: (line within its part, or 0; what)."""
-    problems: list[tuple[int, str]] = []
-    for environment, source in _sources(text):
-        try:
-            tree = environment.parse(source)
-            # Unknown filters and tests only show when code is made.
-            environment.compile(source)
-        except jinja2.TemplateSyntaxError as error:
-            problems.append((error.lineno, str(error.message)))
-            continue
-        except RecursionError:
-            problems.append((0, "nested too deeply"))
-            continue
-        problems += _forbidden(tree)
-    return problems
+class Mistake(NamedTuple):
+    """`place`: `file:line`, or "" for a text that was in no file."""
+
+    place: str
+    what: str
+    hint: str
 
 
-def _forbidden(tree: nodes.Template) -> list[tuple[int, str]]:
-    found: list[tuple[int, str]] = []
-    used = {node.name for node in tree.find_all(nodes.Name) if node.name in ("self", "super", "caller")}
-    for name in sorted((meta.find_undeclared_variables(tree) | used) - set(FIELDS)):
-        line = next((n.lineno for n in tree.find_all(nodes.Name) if n.name == name), 0)
-        found.append((line, f"unknown variable {name!r}; there are {', '.join(FIELDS)}"))
+def problems_of(text: TemplateText) -> list[Mistake]:
+    """Everything wrong with a template's text."""
+    return [
+        Mistake(place_of(file, before + line) if file else "", what, hint)
+        for environment, source, file, before in _parts(text)
+        for line, what, hint in sorted(set(_mistakes(environment, source)))
+    ]
+
+
+_Found = Iterator[tuple[int, str, str]]
+
+
+def _mistakes(environment: _Sandbox, source: str) -> _Found:
+    """(line, what, hint)."""
+    try:
+        tree = environment.parse(source)
+        found = [*_unknown(environment, tree), *_forbidden(tree)]
+        yield from found
+        if not found:
+            environment.compile(source)  # some mistakes only show when code is made
+    except jinja2.TemplateSyntaxError as error:
+        yield error.lineno, str(error.message), ""
+    except RecursionError:
+        yield 1, "nested too deeply", ""
+
+
+def _unknown(environment: _Sandbox, tree: nodes.Template) -> _Found:
+    for used in tree.find_all(nodes.Filter):
+        if used.name not in environment.filters:
+            yield used.lineno, f"there is no filter {used.name!r} in templates", did_you_mean(used.name, _FILTERS)
+            used.name = "string"  # with an unknown one the names would not be looked for
+    for test in tree.find_all(nodes.Test):
+        if test.name not in environment.tests:
+            yield test.lineno, f"there is no test {test.name!r} in templates", did_you_mean(test.name, _TESTS)
+            test.name = "defined"
+    own = {node.name for node in tree.find_all(nodes.Name) if node.name in ("self", "super", "caller")}
+    for name in (meta.find_undeclared_variables(tree) | own) - set(FIELDS):
+        line = next((node.lineno for node in tree.find_all(nodes.Name) if node.name == name), 1)
+        yield line, f"unknown variable {name!r}", did_you_mean(name, FIELDS)
+
+
+def _forbidden(tree: nodes.Template) -> _Found:
     kinds: tuple[type[nodes.Node], ...] = (
         *(nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Macro, nodes.Call),
         *(nodes.ScopedEvalContextModifier, nodes.EvalContextModifier),  # what a customer wrote is escaped, always
     )
-    found += [(n.lineno, f"{type(n).__name__.lower()} is not available in templates") for n in tree.find_all(kinds)]
-    products = tree.find_all((nodes.Mul, nodes.Pow, nodes.Mod))
-    found += [(node.lineno, "*, ** and % are not available in templates") for node in products]
-    growing = [
-        n for n in tree.find_all((nodes.Assign, nodes.AssignBlock)) if any(n.find_all((nodes.Concat, nodes.Add)))
-    ]
-    found += [(node.lineno, "texts are joined where they are printed, not by set") for node in growing]
-    loops = [loop for loop in tree.find_all(nodes.For) if loop.recursive or _depth(loop) > LOOP_DEPTH]
-    found += [(loop.lineno, f"loops may be nested {LOOP_DEPTH} deep, and not recursive") for loop in loops]
-    return found
+    for node in tree.find_all(kinds):
+        yield node.lineno, f"{type(node).__name__.lower()} is not available in templates", ""
+    for node in tree.find_all((nodes.Mul, nodes.Pow, nodes.Mod)):
+        yield node.lineno, "*, ** and % are not available in templates", ""
+    for node in tree.find_all((nodes.Assign, nodes.AssignBlock)):
+        if any(node.find_all((nodes.Concat, nodes.Add))):
+            yield node.lineno, "texts are joined where they are printed, not by set", ""
+    for loop in tree.find_all(nodes.For):
+        if loop.recursive or _depth(loop) > LOOP_DEPTH:
+            yield loop.lineno, f"loops may be nested {LOOP_DEPTH} deep, and not recursive", ""
 
 
 def _depth(loop: nodes.For) -> int:

@@ -6,6 +6,7 @@ a billion nodes.
 """
 
 import re
+from itertools import pairwise
 from typing import Any
 
 import yaml
@@ -14,6 +15,7 @@ from rules.problems import Problem
 
 MAX_CHARS = 16 * 1024 * 1024
 MAX_DEPTH = 50
+_ITEM = re.compile(r"^-(?=\s)", re.MULTILINE)
 
 
 class YamlMap(dict[str, Any]):
@@ -21,6 +23,8 @@ class YamlMap(dict[str, Any]):
 
     line: int = 0
     lines: dict[str, int]
+    incomplete: bool = False
+    """Something in it could not be read, was reported, and is left out."""
 
 
 class YamlList(list[Any]):
@@ -28,6 +32,7 @@ class YamlList(list[Any]):
 
     line: int = 0
     lines: list[int]
+    incomplete: bool = False
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -45,26 +50,47 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _firsts)
 
 
-def parse_yaml(text: str, file: str) -> tuple[Any, list[Problem]]:
-    """Text → tree of YamlMap, YamlList, str, int, float, bool and None, and what is wrong with it."""
+def parse_yaml(text: str, file: str, *, first_line: int = 1) -> tuple[Any, list[Problem]]:
+    """Text → tree of YamlMap, YamlList, str, int, float, bool and None, and what is wrong with it.
+
+    What could be read is there, whatever else is wrong. `first_line`: where the text stands in the file."""
     if len(text) > MAX_CHARS:
         return None, [Problem(file, f"larger than {MAX_CHARS // 1024 // 1024} million characters")]
     loader = _Loader(text)
     try:
         # By events first: making nodes recurses in C, where some ten thousand brackets end the process.
         if (line := _too_deep(text)) is not None:
-            return None, [Problem(f"{file}:{line}", f"nested deeper than {MAX_DEPTH} levels")]
+            return None, [Problem(f"{file}:{line - 1 + first_line}", f"nested deeper than {MAX_DEPTH} levels")]
         node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = f"{file}:{mark.line + 1}" if mark else file
+        place = f"{file}:{mark.line + first_line}" if mark else file
         return None, [Problem(place, f"not YAML: {error.problem or error.context}")]
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         return None, [Problem(file, f"not YAML: {str(error).splitlines()[0] if str(error) else type(error).__name__}")]
     finally:
         loader.dispose()
-    builder = _Builder(file)
-    return (builder.build(node, 0) if node is not None else None), builder.problems
+    builder = _Builder(file, first_line)
+    tree = builder.build(node, 0) if node is not None else None
+    return (None if tree is _UNREAD else tree), builder.problems
+
+
+def parse_items(text: str, file: str) -> tuple[Any, list[Problem]]:
+    """As `parse_yaml`, for a file that holds a list: an item that is no YAML hides none of the others."""
+    tree, problems = parse_yaml(text, file)
+    starts = [match.start() for match in _ITEM.finditer(text)]
+    if tree is not None or not problems or len(starts) < 2 or len(text) > MAX_CHARS:
+        return tree, problems
+    whole, found, line = YamlList(), list[Problem](), 1 + text.count("\n", 0, starts[0])
+    whole.line, whole.lines, whole.incomplete = line, [], True
+    for start, end in pairwise([*starts, len(text)]):
+        part, wrong = parse_yaml(text[start:end], file, first_line=line)
+        found += wrong
+        if isinstance(part, YamlList):
+            whole += part
+            whole.lines += part.lines
+        line += text.count("\n", start, end)
+    return whole, found or problems
 
 
 def _too_deep(text: str) -> int | None:
@@ -80,49 +106,74 @@ def _too_deep(text: str) -> int | None:
     return None
 
 
+_UNREAD = object()
+"""Stands for what cannot be read, until it is left out."""
+
+
 class _Builder:
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, first_line: int) -> None:
         self.file = file
+        self.first_line = first_line
         self.problems: list[Problem] = []
         self.seen: set[int] = set()
 
     def problem(self, node: yaml.Node, what: str, hint: str = "") -> None:
-        self.problems.append(Problem(f"{self.file}:{node.start_mark.line + 1}", what, hint))
+        self.problems.append(Problem(f"{self.file}:{self.line(node)}", what, hint))
+
+    def line(self, node: yaml.Node) -> int:
+        return int(node.start_mark.line) + self.first_line
 
     def build(self, node: yaml.Node, depth: int) -> Any:
         if id(node) in self.seen:
             self.problem(node, "YAML aliases (*name) are not supported", "write it out")
-            return None
+            return _UNREAD
         self.seen.add(id(node))
         if depth > MAX_DEPTH:
             self.problem(node, f"nested deeper than {MAX_DEPTH} levels")
-            return None
+            return _UNREAD
         match node:
             case yaml.MappingNode():
                 return self.mapping(node, depth)
             case yaml.SequenceNode():
-                result = YamlList(self.build(item, depth + 1) for item in node.value)
-                result.line = node.start_mark.line + 1
-                result.lines = [item.start_mark.line + 1 for item in node.value]
-                return result
+                return self.sequence(node, depth)
             case _:
                 return self.scalar(node)
 
+    def sequence(self, node: yaml.SequenceNode, depth: int) -> YamlList:
+        result = YamlList()
+        result.line, result.lines = self.line(node), []
+        self.untagged(node, "seq")
+        for item_node in node.value:
+            item = self.build(item_node, depth + 1)
+            result.incomplete |= item is _UNREAD or getattr(item, "incomplete", False)
+            if item is not _UNREAD:
+                result.append(item)
+                result.lines.append(self.line(item_node))
+        return result
+
     def mapping(self, node: yaml.MappingNode, depth: int) -> YamlMap:
         result = YamlMap()
-        result.line = node.start_mark.line + 1
-        result.lines = {}
+        result.line, result.lines = self.line(node), {}
+        self.untagged(node, "map")
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 self.problem(key_node, "a key has to be a word")
+                result.incomplete = True
                 continue
             key = str(key_node.value)
             if key in result:
                 self.problem(key_node, f"{key!r} stands here a second time", f"first in line {result.lines[key]}")
                 continue
-            result[key] = self.build(value_node, depth + 1)
-            result.lines[key] = key_node.start_mark.line + 1
+            value = self.build(value_node, depth + 1)
+            result.incomplete |= value is _UNREAD or getattr(value, "incomplete", False)
+            if value is not _UNREAD:
+                result[key] = value
+                result.lines[key] = self.line(key_node)
         return result
+
+    def untagged(self, node: yaml.Node, kind: str) -> None:
+        if node.tag != f"tag:yaml.org,2002:{kind}":
+            self.problem(node, f"YAML tag {node.tag} is not supported")
 
     def scalar(self, node: yaml.Node) -> Any:
         match node.tag.rpartition(":")[2]:
@@ -138,4 +189,4 @@ class _Builder:
                 return str(node.value)
             case _:
                 self.problem(node, f"YAML tag {node.tag} is not supported")
-                return None
+                return str(node.value)

@@ -17,10 +17,9 @@ from router.policies import PolicyBook
 from rules.check import check
 from rules.explain import describe
 from rules.model import PolicySource
-from rules.parse import Reader
+from rules.parse import read_rules
 from rules.policy import Policy
 from rules.sentences import in_words
-from rules.tree import parse_yaml
 from runtime.clock import Clock
 from runtime.http.auth import Principal, TokenCheck, require
 from runtime.http.problem import Problem
@@ -173,11 +172,9 @@ def _named(interaction: Interaction) -> dict[str, str]:
 
 def _draft(active: PolicySource, written: str) -> PolicySource:
     """The active policy with these rules. Raises Problem with every mistake."""
-    tree, problems = parse_yaml(written, "draft")
-    reader = Reader("draft")
-    rules = reader.rules(tree) if not problems else []
-    source = active.model_copy(update={"rules": tuple(rules), "places": {}})
-    found = [*problems, *reader.problems, *(check(source) if not problems else ())]
+    read = read_rules(written, "draft")
+    source = active.model_copy(update={"rules": tuple(read.rules), "places": {}})
+    found = [*read.problems, *check(source, read.unsure)]
     if found:
         raise Problem(422, "The draft is not right yet.", code="draft", problems=[str(problem) for problem in found])
     return source

@@ -17,7 +17,7 @@ from channels import registry
 from channels.settings import SmtpIngressSettings
 from router.settings import RouterSettings
 from rules.load import SECTIONS as POLICY_SECTIONS
-from rules.load import load_policy, read_yaml
+from rules.load import load_policy, read_tree
 from rules.model import PolicySource
 from rules.problems import Problem, did_you_mean
 from rules.tree import YamlMap
@@ -79,13 +79,13 @@ def load(
     Raises ConfigError with every mistake at once, each with its place.
     """
     name = path.name
-    tree = read_yaml(path, name)
-    if tree is None:
+    tree, form = read_tree(path, name)
+    if tree is None and not form:
         tree = YamlMap()
         tree.lines = {}
     if not isinstance(tree, YamlMap):
-        raise ConfigError([f"{name}: must be a mapping of sections"])
-    problems: list[str] = []
+        raise ConfigError([str(problem) for problem in form] or [f"{name}: must be a mapping of sections"])
+    problems = [str(problem) for problem in form]
     known = {*Settings.model_fields, *POLICY_SECTIONS, "channels"}
     places = overlay(tree, os.environ if environment is None else environment, overrides or {}, known, problems)
     problems += [

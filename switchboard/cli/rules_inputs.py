@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from channels.email.parser.parse import parse as parse_mail
-from rules.load import SECTIONS, load_policy, read_yaml
+from rules.load import SECTIONS, load_policy, read_tree, read_yaml
 from rules.model import PolicySource
 from rules.policy import Policy
 from schemas.decision import Facts
@@ -27,12 +27,16 @@ def policy_from(path: Path | None) -> PolicySource:
     if not path.exists():
         raise NotFound(f"{path}: there is no such file or folder")
     whole = path / "switchboard.yaml" if path.is_dir() else path
-    tree = read_yaml(whole, str(whole)) if whole.is_file() else None
+    tree, problems = read_tree(whole, whole.name) if whole.is_file() else (None, [])
     if isinstance(tree, dict):
-        return load_policy(whole.parent, {key: tree[key] for key in SECTIONS if key in tree}, file=whole.name)
+        sections = {key: tree[key] for key in SECTIONS if key in tree}
+        return load_policy(whole.parent, sections, file=whole.name, found=problems)
+    if problems and path.is_dir():
+        raise ConfigError([str(problem) for problem in problems])
     config = options.config
-    mine = (read_yaml(config, config.name) if config.exists() else None) or {}
-    sections: dict[str, Any] = {key: mine[key] for key in SECTIONS if key in mine and key != "rules"}
+    mine, problems = read_tree(config, config.name) if config.exists() else ({}, [])
+    mine = mine if isinstance(mine, dict) else {}
+    sections = {key: mine[key] for key in SECTIONS if key in mine and key != "rules"}
     own = mine.get("rules") if isinstance(mine.get("rules"), dict) else {}
     inner = path / "rules" if (path / "rules").is_dir() else path
     folders = {"path": str(inner)}
@@ -44,7 +48,7 @@ def policy_from(path: Path | None) -> PolicySource:
     templates = next((folder for folder in beside if folder.is_dir()), None)
     if templates is not None:
         folders["templates"] = str(templates)
-    return load_policy(Path(), {**sections, "rules": folders}, file=config.name)
+    return load_policy(Path(), {**sections, "rules": folders}, file=config.name, found=problems)
 
 
 def facts_from(path: Path | None) -> Facts:

@@ -8,9 +8,8 @@ from typing import Any
 from rules.check import check
 from rules.load import SECTIONS, load_policy, read_yaml
 from rules.model import PolicySource
-from rules.parse import Reader
+from rules.parse import read_rules
 from rules.policy import Policy, compile_policy
-from rules.tree import parse_yaml
 from schemas.interaction import Contact, Interaction
 from tests.kit.contacts import NOW, email
 
@@ -41,20 +40,16 @@ def accepted(contact: Contact | None = None, **more: Any) -> Interaction:
 
 def problems_in(rules: str, **source: Any) -> list[str]:
     """Everything that reading and checking these rules finds."""
-    tree, problems = parse_yaml(dedent(rules), "rules/a.yaml")
-    reader = Reader("rules/a.yaml")
-    found = reader.rules(tree) if not problems else []
-    policy = PolicySource(rules=tuple(found), **source)
-    return [str(problem) for problem in (*problems, *reader.problems, *check(policy))]
+    read = read_rules(dedent(rules), "rules/a.yaml")
+    policy = PolicySource(rules=tuple(read.rules), **source)
+    return [str(problem) for problem in (*read.problems, *check(policy, read.unsure))]
 
 
 def policy(rules: str = "", **source: Any) -> Policy:
     """A policy of these rules; they have to be right."""
-    tree, problems = parse_yaml(dedent(rules), "rules/a.yaml")
-    reader = Reader("rules/a.yaml")
-    found = reader.rules(tree)
-    assert not problems and not reader.problems, [*problems, *reader.problems]
-    return compile_policy(PolicySource(rules=tuple(found), **source))
+    read = read_rules(dedent(rules), "rules/a.yaml")
+    assert not read.problems, read.problems
+    return compile_policy(PolicySource(rules=tuple(read.rules), **source))
 
 
 __all__ = ["EXAMPLE", "NOW", "accepted", "example_policy", "policy", "problems_in"]

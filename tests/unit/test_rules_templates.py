@@ -101,10 +101,23 @@ def test_output_is_capped() -> None:
 
 
 def test_every_mistake_of_a_template_is_listed() -> None:
-    text = TemplateText(subject="{{ refrence }}", text="a\n{{ nme }}\n{{ reference.lower() }}", html="{{ x | foo }}")
+    text = TemplateText(
+        subject="{{ refrence }}",
+        text="a\n{{ nme }}\n{{ reference.lower() }}{% if subject is foo %}{% endif %}",
+        html="\n{{ x | foo }}",
+        file="templates/a.txt",
+    )
     found = problems_of(text)
-    assert [line for line, _ in found] == [1, 2, 3, 1]
-    assert "'refrence'" in found[0][1] and "foo" in found[3][1]
+    assert [each.place for each in found] == [
+        "templates/a.txt:1",
+        "templates/a.txt:4",
+        "templates/a.txt:5",
+        "templates/a.txt:5",
+        "templates/a.html:2",
+        "templates/a.html:2",
+    ]
+    assert found[0].hint == "did you mean reference?"
+    assert "'refrence'" in found[0].what and "foo" in found[3].what
 
 
 def test_which_templates_print_what_the_customer_wrote() -> None:
