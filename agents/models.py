@@ -70,6 +70,7 @@ class Answer(Model):
     cc: tuple[str, ...] = Field(default=(), description="Who got it as well.")
     files: tuple[str, ...] = ()
     undo_until: Instant | None = Field(default=None, description="Until then its author can withdraw it.")
+    is_deferred: bool = Field(default=False, description="It waits to be tried again; that can be done at once.")
     is_unknown: bool = Field(default=False, description="It may have arrived or not: a person has to say.")
 
 

@@ -59,4 +59,15 @@ def make_router(context: Context) -> APIRouter:
             database.write(lambda conn: by_hand.resolve(conn, outbox, reply_id, sent=word.sent, now=now, by=agent.name))
         )
 
+    @router.post(
+        "/{reply_id}/retry",
+        summary="Try a deferred mail at once",
+        status_code=204,
+        responses={409: {"description": "It is not deferred."}},
+    )
+    async def retry(agent: Signed, reply_id: str) -> None:
+        await seen(agent, reply_id)
+        now = context.clock.now()
+        await ours(database.write(lambda conn: by_hand.retry(conn, now, reply_id=reply_id)))
+
     return router

@@ -67,5 +67,6 @@ def _answer(reply: Reply, rows: Sequence[deliveries.Row]) -> Answer:
         cc=reply.cc,
         files=tuple(each.name or each.media_type for each in reply.files),
         undo_until=reply.not_before if waits else None,
+        is_deferred=any(row.state is DeliveryState.DEFERRED for row in rows),
         is_unknown=any(row.state is DeliveryState.UNKNOWN for row in rows),
     )

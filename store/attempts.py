@@ -48,12 +48,14 @@ class End:
     detail: str = ""
     provider_id: str | None = None
     due_at: datetime | None = None
+    relay_away: bool = False
+    """Deferred, because our own relay was not to be had."""
     settled_by: str = ""
     """Who said so, where no machine could know."""
 
 
 _Place = tuple[str, str]
-_UNSEEN = ("session_id", "due_at", "detail", "created_at", "changed_at")
+_UNSEEN = ("session_id", "due_at", "relay_away", "detail", "created_at", "changed_at")
 _SEEN = [each for each in deliveries.c if each.name not in _UNSEEN]
 _AMONG = deliveries.c.reply_id.in_(bindparam("replies", expanding=True))
 _AT = (deliveries.c.reply_id == bindparam("at_reply")) & (deliveries.c.recipient == bindparam("at_recipient"))
@@ -144,6 +146,7 @@ def finish_all(conn: Connection, out: Outbox, ends: Sequence[End], now: datetime
                 "provider_id": provider_id,
                 "changed_at": now,
                 "due_at": end.due_at or now,
+                "relay_away": end.relay_away,
             }
         )
         reply = row.body or {}
@@ -181,8 +184,5 @@ _ENDING = (
     .order_by(deliveries.c.reply_id, deliveries.c.recipient)
     .with_for_update(of=deliveries)
 )
-_FINISH = (
-    update(deliveries)
-    .where(_AT)
-    .values({name: bindparam(name) for name in ("state", "change", "detail", "provider_id", "changed_at", "due_at")})
-)
+_ENDED = ("state", "change", "detail", "provider_id", "changed_at", "due_at", "relay_away")
+_FINISH = update(deliveries).where(_AT).values({name: bindparam(name) for name in _ENDED})

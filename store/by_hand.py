@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.engine import Connection
 
 from schemas.errors import NotFound, StateConflict
@@ -59,6 +59,29 @@ def resolve(conn: Connection, out: Outbox, reply_id: str, *, sent: bool, now: da
     ]
     if not any(finish_all(conn, out, ends, now)):
         raise StateConflict(f"the delivery of {reply_id} is {rows[0].state}, not unknown")
+
+
+def retry(conn: Connection, now: datetime, *, reply_id: str | None = None, account: str | None = None) -> int:
+    """Deferred deliveries are due now: of one reply, of one account, or all of them. Returns how many that were.
+
+    Raises NotFound, StateConflict for a reply that has none.
+    """
+    change = update(deliveries).where(deliveries.c.state == DeliveryState.DEFERRED.value).values(due_at=now)
+    if reply_id is not None:
+        change = change.where(deliveries.c.reply_id == reply_id)
+    if account is not None:
+        change = change.where(deliveries.c.account == account)
+    due = conn.execute(change).rowcount
+    if reply_id is not None and not due:
+        state = conn.scalar(select(deliveries.c.state).where(deliveries.c.reply_id == reply_id))
+        if state is None:
+            raise NotFound(f"no delivery of reply {reply_id}", hint="switchboard deliveries list --state deferred")
+        unknown = f"switchboard deliveries resolve {reply_id} --sent | --resend"
+        raise StateConflict(
+            f"the delivery of {reply_id} is {state}, not deferred",
+            hint=unknown if state == DeliveryState.UNKNOWN else "",
+        )
+    return due
 
 
 def _take_back(

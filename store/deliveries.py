@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import and_, bindparam, exists, func, select
+from sqlalchemy import and_, bindparam, exists, func, select, update
 from sqlalchemy.engine import Connection
 
 from schemas.reply import Reply
@@ -169,6 +169,25 @@ def finish(
     """As `finish_all`, for one."""
     end = End(reply_id, recipient, to, frm, owner=owner, detail=detail, provider_id=provider_id, due_at=due_at)
     return finish_all(conn, out, [end], now) == [True]
+
+
+def relay_is_back(conn: Connection, account: str, now: datetime) -> int:
+    """What was deferred because the account's relay was away is due. Returns how many that are."""
+    changed = conn.execute(_RELAY_IS_BACK, {"of_account": account, "now": now})
+    return changed.rowcount
+
+
+_RELAY_IS_BACK = (
+    update(deliveries)
+    .where(
+        deliveries.c.channel == "email",
+        deliveries.c.state == DeliveryState.DEFERRED.value,
+        deliveries.c.due_at > bindparam("now"),
+        deliveries.c.account == bindparam("of_account"),
+        deliveries.c.relay_away,
+    )
+    .values(due_at=bindparam("now"))
+)
 
 
 def arrive(conn: Connection, owner: str, now: datetime, until: datetime) -> None:

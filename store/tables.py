@@ -247,6 +247,7 @@ deliveries = Table(
     Column("attempt", Integer, nullable=False, server_default="0"),
     Column("change", Integer, nullable=False, server_default="0"),
     Column("due_at", Moment, nullable=False),
+    Column("relay_away", Boolean, nullable=False, server_default=text("false"), comment="Why it is deferred."),
     Column("owner", Text),
     Column("detail", Text, nullable=False, server_default=""),
     Column("provider_id", Text, nullable=False, server_default=""),

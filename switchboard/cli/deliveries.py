@@ -46,6 +46,30 @@ def list_(
 
 
 @group.command()
+def retry(
+    identity: Annotated[str | None, typer.Argument(metavar="[ID]", help="The reply's id.")] = None,
+    account: Annotated[str | None, typer.Option("--account", help="All that are deferred of this account.")] = None,
+    all_deferred: Annotated[bool, typer.Option("--all-deferred", help="All that are deferred.")] = False,
+) -> None:
+    """Try deferred deliveries at once, not when their time has come."""
+    quiet_logs()
+    if sum((identity is not None, account is not None, all_deferred)) != 1:
+        raise ConfigError(["say which: an ID, --account NAME or --all-deferred"])
+    found = configuration()
+    known = sorted({name for accounts in found.channels.values() for name in accounts})
+    if account is not None and account not in known:
+        raise ConfigError([f"there is no account {account!r}"], hint=f"one of {', '.join(known)}")
+
+    async def work() -> int:
+        async with opened(found) as base:
+            now = base.clock.now()
+            return await base.database.write(lambda conn: by_hand.retry(conn, now, reply_id=identity, account=account))
+
+    due = asyncio.run(work())
+    err.print(f"{due} {'delivery is' if due == 1 else 'deliveries are'} due now")
+
+
+@group.command()
 def resolve(
     identity: Annotated[str, typer.Argument(metavar="ID", help="The reply's id.")],
     sent: Annotated[bool, typer.Option("--sent", help="It did arrive.")] = False,

@@ -10,12 +10,14 @@ from sqlalchemy.engine import Connection
 from bus.topics import DELIVERIES
 from schemas.codec import decode
 from schemas.delivery import Delivery
+from schemas.errors import NotFound, StateConflict
 from schemas.interaction import Interaction
 from schemas.reply import Reply
 from schemas.states import DeliveryState, InteractionState, WorkItemState
 from schemas.work_item import WorkItem
 from store import by_hand, deliveries, desk, work_items
 from store.database import Database
+from store.tables import deliveries as deliveries_table
 from store.tables import outbox
 from tests.contract.test_applier import OPENING_HOURS, House
 from tests.kit.contacts import NOW, T1, chat, email
@@ -152,6 +154,48 @@ class TestAcknowledgement:
         await office.database.write(lambda c: deliveries.copy_in(c, [receipt], T1))
         await office.answer(await office.claim())
         assert set((await office.states(receipt)).values()) == {D.PENDING}
+
+
+class TestRetry:
+    async def deferred(self, office: Office, key: str) -> Reply:
+        asked = await office.accept(email(key, sender=f"{key}@example.org"))
+        await office.push(office.decide(asked))
+        (made,) = await office.replies(asked)
+        await office.sent(made, D.DEFERRED)
+
+        def later(c: Connection) -> None:
+            c.execute(deliveries_table.update().values(due_at=T1 + timedelta(hours=1)))
+
+        await office.database.write(later)
+        return made
+
+    async def due(self, office: Office) -> list[str]:
+        return [each.reply.id for each in await office.database.read(lambda c: deliveries.due(c, "email", T1, 10))]
+
+    @pytest.mark.parametrize("which", ["reply", "account", "all"])
+    async def test_what_is_deferred_is_due(self, office: Office, which: str) -> None:
+        one, two = await self.deferred(office, "m1"), await self.deferred(office, "m2")
+        assert await self.due(office) == []
+        named: dict[str, dict[str, str]] = {
+            "reply": {"reply_id": one.id},
+            "account": {"account": one.account},
+            "all": {},
+        }
+        expected = {one.id} if which == "reply" else {one.id, two.id}
+        assert await office.database.write(lambda c: by_hand.retry(c, T1, **named[which])) == len(expected)
+        assert set(await self.due(office)) == expected
+
+    async def test_of_another_account_nothing_is(self, office: Office) -> None:
+        await self.deferred(office, "m1")
+        assert await office.database.write(lambda c: by_hand.retry(c, T1, account="other")) == 0
+
+    async def test_what_is_not_deferred_is_refused(self, office: Office) -> None:
+        made = await self.deferred(office, "m1")
+        await office.sent(made, D.UNKNOWN)
+        with pytest.raises(StateConflict, match="is unknown, not deferred"):
+            await office.database.write(lambda c: by_hand.retry(c, T1, reply_id=made.id))
+        with pytest.raises(NotFound):
+            await office.database.write(lambda c: by_hand.retry(c, T1, reply_id="nothing"))
 
 
 class TestSentOrResend:

@@ -25,7 +25,7 @@ from schemas.errors import StoreUnavailable
 from schemas.interaction import Attachment
 from schemas.reply import Reply
 from schemas.states import DeliveryState
-from store import attempts, deliveries, replies
+from store import attempts, by_hand, deliveries, replies
 from store.tables import outbox
 from tests.kit.edge import Edge, edge
 from tests.kit.events import examples
@@ -170,7 +170,26 @@ async def test_an_address_that_needs_smtputf8_goes_where_it_is_offered(sink: Smt
 async def test_what_the_relay_refuses_to_us_is_ours(sink: SmtpSink, verb: str) -> None:
     sink.faults |= {"EHLO": "250-sink\r\n250 AUTH PLAIN", "AUTH": "235 in", verb: "550 5.7.1 not you"}
     outcome = await transfer_.transfer(links(sink.port, username="u", password="p"), "a@x.org", "b@x.org", b"x")
-    assert (outcome.state, outcome.ours) == (D.DEFERRED, True)
+    assert (outcome.state, outcome.ours, outcome.away) == (D.DEFERRED, True, True)
+
+
+@pytest.mark.parametrize(
+    ("verb", "fault", "away"),
+    [
+        ("connect", "reset", True),
+        ("connect", "421 later", True),
+        ("MAIL", "reset", True),
+        ("MAIL", "451 enough of you for now", False),
+        ("RCPT", "450 greylisted", False),
+        ("RCPT", "reset", False),
+    ],
+)
+async def test_a_relay_that_is_away_is_told_from_one_that_says_later(
+    sink: SmtpSink, verb: str, fault: str, away: bool
+) -> None:
+    sink.faults[verb] = fault
+    outcome = await attempt(sink)
+    assert (outcome.state, outcome.away) == (D.DEFERRED, away)
 
 
 class TestLedger:
@@ -332,6 +351,48 @@ class TestLedger:
         monkeypatch.setattr(SystemClock, "now", lambda clock: real(clock) + timedelta(hours=1))
         row = await self.settled(site, made, D.SENT)
         assert (row.attempt, len(sink.mails)) == (2, 1)
+
+    async def test_what_our_relay_could_not_take_goes_when_it_is_back_and_nothing_else_does(
+        self, site: Edge, sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sink.refused["grey@example.net"] = "450 greylisted"
+        to = examples()["reply"].recipient.model_copy(update={"address": "grey@example.net"})  # type: ignore[union-attr]
+        grey = await self.request(site, id="grey", conversation_id="grey", recipient=to)
+        await self.settled(site, grey, D.DEFERRED)
+        sink.refused.clear()
+        sink.faults["connect"] = "reset"
+        waiting = [await self.request(site, id=f"w{n}", conversation_id=f"w{n}") for n in range(12)]
+        for made in waiting:
+            await self.settled(site, made, D.DEFERRED)
+        sink.faults.clear()
+        await self.settled(site, await self.request(site, id="first", conversation_id="first"), D.SENT)
+        for made in waiting:
+            assert (await self.settled(site, made, D.SENT)).attempt == 2
+        assert (await self.settled(site, grey, D.DEFERRED)).attempt == 1
+        assert len(sink.mails) == 13
+
+    async def test_a_relay_that_comes_and_goes_is_not_asked_without_end(
+        self, site: Edge, sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for n in range(3):
+            sink.faults["MAIL"] = "reset"
+            if n < 2:  # what the first back brought is done with
+                await self.settled(site, await self.request(site, id=f"w{n}", conversation_id=f"w{n}"), D.DEFERRED)
+            sink.faults.clear()
+            await self.settled(site, await self.request(site, id=f"s{n}", conversation_id=f"s{n}"), D.SENT)
+        rows = [(await site.database.read(lambda c, n=n: deliveries.of_conversation(c, f"w{n}")))[0] for n in (0, 1)]  # type: ignore[misc]
+        assert [row.state for row in rows] == [D.SENT, D.DEFERRED]
+
+    async def test_a_person_can_have_it_tried_at_once(self, site: Edge, sink: SmtpSink) -> None:
+        sink.faults["RCPT"] = "450 greylisted"
+        made = await self.request(site)
+        other = await self.request(site, id="other", conversation_id="other")
+        for each in (made, other):
+            await self.settled(site, each, D.DEFERRED)
+        sink.faults.clear()
+        assert await site.database.write(lambda c: by_hand.retry(c, SystemClock().now(), reply_id=made.id)) == 1
+        assert (await self.settled(site, made, D.SENT)).attempt == 2
+        assert (await self.settled(site, other, D.DEFERRED)).attempt == 1
 
 
 async def test_stopping_behind_a_slow_domain_is_quick_and_leaves_nothing_unknown(

@@ -9,7 +9,7 @@ from runtime.clock import Clock
 from runtime.logs import get_logger
 from schemas.errors import TemporaryError
 from schemas.states import DeliveryState
-from store import attempts
+from store import attempts, deliveries
 from store.attempts import Begin, End
 from store.deliveries import Due
 from store.store import Store
@@ -42,11 +42,25 @@ class Book:
         return owner if began else None
 
     async def end(
-        self, item: Due, owner: str, to: DeliveryState, detail: str = "", due_at: datetime | None = None
+        self,
+        item: Due,
+        owner: str,
+        to: DeliveryState,
+        detail: str = "",
+        due_at: datetime | None = None,
+        *,
+        relay_away: bool = False,
     ) -> None:
         """Write how the attempt ended, as soon as the database takes it."""
         end = End(
-            item.reply.id, item.recipient, to, (DeliveryState.ATTEMPTING,), owner=owner, detail=detail, due_at=due_at
+            item.reply.id,
+            item.recipient,
+            to,
+            (DeliveryState.ATTEMPTING,),
+            owner=owner,
+            detail=detail,
+            due_at=due_at,
+            relay_away=relay_away,
         )
         while True:
             try:
@@ -58,6 +72,21 @@ class Book:
             if not written:  # we were taken for gone: the row says unknown, and that is for a person to mend
                 log.warning("an outcome came too late", reply=item.reply.id, outcome=to.value)
             return
+
+    async def relay_is_back(self, account: str) -> None:
+        """What waits for the account's relay is due, as soon as the database takes it."""
+        while True:
+            now = self._clock.now()
+            try:
+                due = await self._store.database.write(
+                    lambda conn, now=now: deliveries.relay_is_back(conn, account, now)  # type: ignore[misc]
+                )
+                break
+            except TemporaryError as error:
+                log.warning("what waits for the relay waits on", account=account, error=str(error))
+                await asyncio.sleep(RETRY_S)
+        if due:
+            log.info("the relay is back: what waited for it is due", account=account, mails=due)
 
     async def _begin(self, waiting: Sequence[Begin]) -> Sequence[bool]:
         now = self._clock.now()

@@ -23,6 +23,9 @@ BEGIN_S = 0.05
 """What it takes to begin a mail on a busy machine."""
 AHEAD = 4
 """At most so many mails for each connection."""
+AGAIN_S = 300.0
+"""At most so often is everything that waits for the relay tried at once: one that comes and goes, or that takes a few
+connections of many, would be asked without end."""
 MAX_DOMAINS = 10_000
 
 
@@ -91,6 +94,9 @@ class Lane:
         self._domains: dict[str, tuple[asyncio.Semaphore, AsyncLimiter]] = {}
         self._held_until = 0.0
         self._held = False
+        self._away = True
+        """The relay was away, or may have been before this process began."""
+        self._again_at = 0.0
         self.waiting = 0
         """Mails that wait for their domain."""
         self.links = links_of(account, settings, context.clock, context.config_dir, context.data_dir)
@@ -143,6 +149,16 @@ class Lane:
         elif outcome.state is DeliveryState.SENT:
             self._held = False
             await self._alarm.clear()
+
+    def is_back(self, outcome: Outcome) -> bool:
+        """Whether a relay that was away takes mail again, by this attempt: what waits for it need not wait any more."""
+        if outcome.away:
+            self._away = True
+        now = self._clock.monotonic()
+        if outcome.state is not DeliveryState.SENT or not self._away or now < self._again_at:
+            return False
+        self._away, self._again_at = False, now + AGAIN_S
+        return True
 
     def close(self) -> None:
         self.links.prune(all_=True)

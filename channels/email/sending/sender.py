@@ -208,7 +208,9 @@ class EmailSender:
                 state, detail = DeliveryState.FAILED, f"given up after {item.attempt + 1} attempts: {detail}"
         if item.recipient != item.reply.recipient.address and state is not DeliveryState.SENT:
             detail = f"{item.recipient} in copy: {detail}"
-        await self._book.end(item, owner, state, detail, due_at)
+        await self._book.end(item, owner, state, detail, due_at, relay_away=outcome.away)
+        if lane.is_back(outcome):
+            await self._book.relay_is_back(item.reply.account)
 
     async def _made(self, reply: Reply, settings: EmailSettings) -> bytes | Outcome:
         """The mail; or, when it cannot be made, what a person has to see. Raises StoreUnavailable."""

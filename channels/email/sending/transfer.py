@@ -33,6 +33,8 @@ class Outcome:
     detail: str
     ours: bool = False
     """Our relay refuses us for good (banner, EHLO, AUTH, MAIL): every mail would fare the same until somebody acts."""
+    away: bool = False
+    """Our relay was not to be had: nothing is wrong with this mail, or with its recipient."""
 
 
 async def transfer(
@@ -102,7 +104,7 @@ def trouble(stage: str, error: Exception) -> Outcome:
     """What an exception at this stage means. Raises it again when it is none of those that a relay brings about."""
     match error:
         case SignInNeeded():
-            return Outcome(DeliveryState.DEFERRED, f"AUTH: {clean(str(error))}", ours=True)
+            return Outcome(DeliveryState.DEFERRED, f"AUTH: {clean(str(error))}", ours=True, away=True)
         case aiosmtplib.SMTPAuthenticationError():
             return _answered("AUTH", aiosmtplib.SMTPResponse(error.code, error.message))
         case aiosmtplib.SMTPRecipientsRefused():
@@ -111,7 +113,8 @@ def trouble(stage: str, error: Exception) -> Outcome:
             return _answered(stage, aiosmtplib.SMTPResponse(error.code, error.message))
         case aiosmtplib.SMTPException() | OSError() | ValueError() | EOFError() | TemporaryError():
             state = DeliveryState.UNKNOWN if stage == "dot" else DeliveryState.DEFERRED
-            return Outcome(state, f"{stage}: {type(error).__name__}: {clean(str(error))}")
+            away = stage in ("connecting", "MAIL")
+            return Outcome(state, f"{stage}: {type(error).__name__}: {clean(str(error))}", away=away)
     raise error
 
 
@@ -124,7 +127,9 @@ def _answered(stage: str, response: aiosmtplib.SMTPResponse) -> Outcome:
         return Outcome(known.get(kind, DeliveryState.UNKNOWN), detail)
     if kind == 5 and stage in ("RCPT", "DATA"):
         return Outcome(DeliveryState.FAILED, detail)
-    return Outcome(DeliveryState.DEFERRED, detail, ours=kind == 5)
+    ours = kind == 5
+    # "Later" to MAIL is said by a relay that is there, such as one that has had enough of us for now.
+    return Outcome(DeliveryState.DEFERRED, detail, ours=ours, away=ours or stage in ("connecting", "AUTH"))
 
 
 def _dotted(mail: bytes) -> bytes:

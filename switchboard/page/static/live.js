@@ -2,7 +2,7 @@
 import { html, render, useEffect, useRef, useState } from "/static/vendor/htm-preact.js";
 import { SignIn, TOKEN, resume } from "/static/session.js";
 import { Chat, chatUrl, newId } from "/chat-static/chat.js";
-import { described, Enclosed, enclosed, NOTHING, Undo, Unknown } from "/static/mail.js";
+import { Deferred, described, Enclosed, enclosed, NOTHING, Undo, Unknown } from "/static/mail.js";
 
 const STATES = ["received", "queued", "answering", "answered", "held", "closed", "dead_letter"];
 const OPEN = ["queued", "answering"];
@@ -204,6 +204,11 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
     setNotice(arrived ? "Noted as sent." : "It is sent again.");
   });
 
+  const retry = (mine) => doing(async () => {
+    await call(token, "POST", `/replies/${encodeURIComponent(mine.id)}/retry`);
+    setNotice("It is tried now.");
+  });
+
   const doing = async (work) => {
     setBusy(true);
     setNotice("");
@@ -313,6 +318,7 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
         <div class="conversation" tabindex="0" role="region" aria-label="Conversation" ref=${conversation}><ol class="log">
           ${lines.map((l) => html`<li key=${l.id} class=${l.mine ? "mine" : ""}><span class="soft">${l.who} · ${l.note}</span>
             <div class="bubble" dir="auto">${l.text}</div>
+            ${l.answer && l.answer.is_deferred && html`<${Deferred} answer=${l.answer} retry=${retry} busy=${busy} />`}
             ${l.answer && l.answer.is_unknown && html`<${Unknown} answer=${l.answer} settle=${settle} busy=${busy} />`}</li>`)}</ol></div>
         <details><summary>Why is this here?</summary><ul>
           ${[open.item.reason, ...(open.messages.findLast((m) => !m.is_note) || { why: [] }).why].filter(Boolean).map((w) => html`<li>${w}</li>`)}</ul></details>

@@ -61,6 +61,10 @@ export function Undo({ waiting, now, withdraw }) {
     <button disabled=${busy} aria-label=${`Withdraw the mail about ${each.reference}`} onClick=${() => back(each)}>Withdraw</button></p>`)}</div>`;
 }
 
+// A mail that waits until it is tried again.
+export const Deferred = ({ answer, retry, busy }) => html`<div class="row">
+  <button disabled=${busy} onClick=${() => retry(answer)}>Try it now</button></div>`;
+
 // A mail whose link broke after the last dot: only a person can say what became of it.
 export function Unknown({ answer, settle, busy }) {
   return html`<div class="notice" role="group" aria-label="Sent or resend?">
