@@ -5,13 +5,13 @@ from typing import TypeVar
 
 from runtime.http.problem import Problem
 from schemas.errors import StateConflict
-from store import desk, work_items
+from store import desk, uploads, work_items
 
 T = TypeVar("T")
 
 
 async def ours(call: Awaitable[T]) -> T:
-    """The call's result; a conflict becomes a Problem (409)."""
+    """The call's result; a conflict becomes a Problem (409; a file that is gone 422)."""
     try:
         return await call
     except desk.NewerMessages as error:
@@ -25,5 +25,7 @@ async def ours(call: Awaitable[T]) -> T:
         raise Problem(409, str(error), code="key-reused", hint=error.hint) from None
     except desk.NoSuchAnswer as error:
         raise Problem(409, str(error), code="no-written-answer", hint=error.hint) from None
+    except uploads.UploadGone as error:
+        raise Problem(422, str(error), code="no-such-file", hint=error.hint) from None
     except StateConflict as error:
         raise Problem(409, str(error), code="conflict", hint=error.hint) from None

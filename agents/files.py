@@ -1,7 +1,6 @@
 """Files that agents bring for their answers. The bytes lie in the blob store; what names them is signed for the agent,
 so that nobody can send what they never had."""
 
-from datetime import timedelta
 from typing import Annotated
 
 import orjson
@@ -16,13 +15,13 @@ from runtime.signing import Signer
 from schemas.interaction import Attachment
 from schemas.limits import NAME_CHARS
 from schemas.text import clean_line
-from store import desk
+from store import desk, uploads
 from store.agents import Agent
+from store.blobs import new_upload
 
 FILES = "/api/desk/files"
 FORM_BYTES = 64 * 1024
 """What a form takes around its file."""
-GOOD_FOR = timedelta(days=1)
 SHOWN = ("image/png", "image/jpeg", "image/gif", "image/webp")
 """What mail programs show in a text."""
 DESCRIBED = {
@@ -52,7 +51,7 @@ class Files:
     def named(self, file: Attachment, agent: Agent) -> Uploaded:
         """The file's id for this agent."""
         value = orjson.dumps([agent.name, file.model_dump(mode="json")]).decode()
-        token = self._signer.sign(value, self._clock.now() + GOOD_FOR)
+        token = self._signer.sign(value, self._clock.now() + self._settings.uploads_kept)
         return Uploaded(id=token, name=file.name, media_type=file.media_type, size=file.size)
 
     def enclosed(self, asked: Enclosed, agent: Agent) -> desk.Enclosed:
@@ -93,10 +92,12 @@ def make_router(context: Context) -> APIRouter:
             data = await file.read(settings.file_bytes + 1)
             if len(data) > settings.file_bytes:
                 raise Problem(413, f"A file has at most {settings.file_bytes} bytes.", code="too-large")
-            dataref = await context.store.blobs.put(data)
+            dataref, now = new_upload(data), context.clock.now()
+            await context.store.database.write(lambda conn: uploads.add(conn, dataref, now))
+            await context.store.blobs.put_upload(dataref, data)
             name = clean_line((file.filename or "").replace("\\", "/").rpartition("/")[2])[-NAME_CHARS:]
             media_type = clean_line(file.content_type or "").partition(";")[0].lower() or "application/octet-stream"
-            sha256 = dataref.rpartition("/")[2]
+            sha256 = dataref.rpartition("-")[2]
             kept = Attachment(name=name, media_type=media_type, size=len(data), sha256=sha256, dataref=dataref)
         return files.named(kept, agent)
 

@@ -100,7 +100,9 @@ class Hold(Model):
 class Uploaded(Model):
     """A file that waits for its answer."""
 
-    id: str = Field(description="Names it in an answer; good for a day, and for the agent who brought it.")
+    id: str = Field(
+        description="Names it in an answer; good for `desk.uploads_kept`, and for the agent who brought it."
+    )
     name: str
     media_type: str
     size: int

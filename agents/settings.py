@@ -24,6 +24,8 @@ class DeskSettings(Config):
     more than 25 MiB."""
     files: int = Field(default=20, ge=0, le=100)
     """Files that go with one answer; 0: none."""
+    uploads_kept: Duration = Field(default=parse_duration("24h"), ge=timedelta(minutes=1))
+    """So long an uploaded file waits for an answer that uses it; then it is removed."""
     copies: int = Field(default=10, ge=0, le=100)
     """Addresses that an agent may add to one answer."""
     max_items: int = Field(default=10, ge=1, le=100)

@@ -14,7 +14,7 @@ from schemas.interaction import Attachment, Interaction
 from schemas.reply import Author, Reply
 from schemas.states import InteractionState, WorkItemState
 from schemas.work_item import WorkItem
-from store import by_hand, conversations, ledger, replies, work_items
+from store import by_hand, conversations, ledger, replies, uploads, work_items
 from store.accepting import NOTE
 from store.outbox import Outbox
 from store.tables import conversations as conversations_table
@@ -73,7 +73,7 @@ def reply(
     """Answer what the agent has seen. Until `not_before` a mail can be withdrawn; other channels do not wait. `key` is
     the client's: the same key gives the same reply, once.
 
-    Raises NotFound, LeaseLost, NoSuchAnswer.
+    Raises NotFound, LeaseLost, NoSuchAnswer, UploadGone.
     """
     item = locked(conn, item_id, agent, epoch, answers_through)
     return _reply(conn, out, item, agent, key, text, answers_through, now, not_before, enclosed)
@@ -97,7 +97,7 @@ def complete(
     """Finish a work item, with a last reply if `text` is given: both or none.
 
     What it still holds unanswered is closed with `disposition`; a call counts as answered by the call-back.
-    Raises NotFound, LeaseLost, NoSuchAnswer, NewerMessages (nothing is taken then).
+    Raises NotFound, LeaseLost, NoSuchAnswer, UploadGone, NewerMessages (nothing is taken then).
     """
     item = locked(conn, item_id, agent, epoch, answers_through)
     if ledger.highest_open_seq(conn, item.conversation_id) > answers_through:
@@ -188,6 +188,8 @@ def _reply(
             f"an answer by {latest.channel} carries words alone: no files, no copies",
             hint="write a link, or ask for a mail address",
         )
+    if enclosed.files:
+        uploads.use(conn, [each.dataref or "" for each in enclosed.files])
     conversations.join(conn, item.conversation_id, enclosed.cc)
     answered = ledger.ids_in_state(conn, item.conversation_id, InteractionState.QUEUED, answers_through)
     made = Reply(

@@ -264,6 +264,16 @@ deliveries = Table(
     ),
 )
 
+# --- owner: uploads.py ------------------------------------------------------------------------------------------
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("dataref", Text, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("state", Text, nullable=False, comment="waiting | used | going"),
+    Index("uploads_by_state", "state", "at"),
+)
+
 # --- owner: work_items.py ---------------------------------------------------------------------------------------
 work_items = Table(
     "work_items",

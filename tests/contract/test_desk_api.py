@@ -48,6 +48,7 @@ class Site:
     url: str
     server: HttpServer
     app: object
+    context: Context
     tokens: dict[str, str] = field(default_factory=dict)
 
     async def queued(self, *contacts: object) -> list[Interaction]:
@@ -73,7 +74,8 @@ async def site(database: Database, tmp_path: Path) -> AsyncIterator[Site]:
     store = Store(database, Blobs(tmp_path), house.out, house.intake)
     settings = DeskSettings(lease=parse_duration("30s"), heartbeat=parse_duration("200ms"), max_items=3)
     metrics = Metrics()
-    parts = desk.build(Context(store=store, clock=SystemClock(), metrics=metrics, settings=settings, secret=b"s" * 32))
+    context = Context(store=store, clock=SystemClock(), metrics=metrics, settings=settings, secret=b"s" * 32)
+    parts = desk.build(context)
     check = desk.token_check(store)
     routers = [*parts.routers, *live.build(OpsContext(store=store, clock=SystemClock(), metrics=metrics, check=check))]
     app = create_app(
@@ -81,7 +83,7 @@ async def site(database: Database, tmp_path: Path) -> AsyncIterator[Site]:
     )
     server = HttpServer(app, host="127.0.0.1", port=0)
     await server.start()
-    found = Site(house, server.url, server, app)
+    found = Site(house, server.url, server, app, context)
     for name, queues in (("ada", ()), ("ben", ()), ("cleo", ("complaints",)), ("gone", ())):
         token = found.tokens[name] = agents.new_token()
         await database.write(lambda c, n=name, q=queues: agents.add(c, n, queues=q, at=NOW))

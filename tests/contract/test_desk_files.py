@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +13,9 @@ import aiohttp
 import pytest
 from sqlalchemy.engine import Connection
 
+from agents.sweeper import UploadSweeper
+from runtime.clock import SystemClock
+from schemas.errors import StoreUnavailable
 from schemas.reply import Reply
 from schemas.states import DeliveryState
 from store import deliveries, replies
@@ -72,6 +76,47 @@ async def test_a_file_belongs_to_who_brought_it(site: Site) -> None:  # noqa: F8
         for bad in (theirs["id"], "blob:sha256/" + "0" * 64):
             async with session.post(f"{item}/reply", json={**body, "files": [{"id": bad}]}) as response:
                 assert (response.status, (await response.json())["code"]) == (422, "no-such-file")
+
+
+async def test_a_file_that_no_answer_uses_goes_after_a_time_and_one_that_is_used_stays(site: Site) -> None:  # noqa: F811
+    sweeper = UploadSweeper(site.context)
+    blobs, kept = site.context.store.blobs, site.context.settings.uploads_kept
+    later = SystemClock().now() + kept + timedelta(seconds=1)
+
+    def here() -> int:
+        return len(list((blobs.folder / "uploads").iterdir()))
+
+    async with site.http("ada") as session:
+        item, body = await mine(site, session, email())
+        _, used = await upload(session, b"the same", "a.txt", "text/plain")
+        _, forgotten = await upload(session, b"the same", "a.txt", "text/plain")
+        async with session.post(f"{item}/reply", json={**body, "files": [{"id": used["id"]}]}) as response:
+            made = Reply.model_validate(await response.json())
+        assert (await sweeper.sweep(SystemClock().now()), here()) == (0, 2)
+        assert (await sweeper.sweep(later), here()) == (1, 1)
+        assert (await sweeper.sweep(later), here()) == (0, 1)
+        assert await blobs.get(made.files[0].dataref or "") == b"the same"
+        more = {**body, "key": "another-key", "files": [{"id": forgotten["id"]}]}
+        async with session.post(f"{item}/reply", json=more) as response:
+            assert (response.status, (await response.json())["code"]) == (422, "no-such-file")
+    assert "switchboard_uploads_removed_total 1.0" in site.context.metrics.render().decode()
+
+
+async def test_a_sweep_that_was_cut_off_is_finished_by_the_next(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    sweeper, blobs = UploadSweeper(site.context), site.context.store.blobs
+    later = SystemClock().now() + timedelta(days=2)
+    async with site.http("ada") as session:
+        await upload(session, b"x", "x.txt", "text/plain")
+
+    async def away(dataref: str) -> None:
+        raise StoreUnavailable("away, as told")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(blobs, "remove_upload", away)
+        with pytest.raises(StoreUnavailable):
+            await sweeper.sweep(later)
+    assert await sweeper.sweep(later) == 1
+    assert list((blobs.folder / "uploads").iterdir()) == []
 
 
 async def test_nobody_uploads_without_a_token_and_nothing_too_large(site: Site) -> None:  # noqa: F811

@@ -14,7 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    away = sa.Column(
+    away: sa.Column[bool] = sa.Column(
         "relay_away", sa.Boolean(), nullable=False, server_default=sa.text("false"), comment="Why it is deferred."
     )
     op.add_column("deliveries", away)
