@@ -9,7 +9,7 @@ from rules.fields import FIELDS, OPERATORS
 from rules.model import All, AnyOf, Condition, Expression, Leaf, Not, PolicySource, Rule
 from rules.operators import compile_regex
 from rules.problems import NAMELESS, Problem, did_you_mean, place_of
-from rules.shadows import contradiction, shadows
+from rules.shadows import contradiction, dead_parts, shadowed, stops
 from rules.templates import default_language, problems_of
 from schemas.decision import TIERS
 
@@ -22,15 +22,17 @@ def check(source: PolicySource, unsure: Set[str] = frozenset()) -> list[Problem]
 
     `unsure`: places of rules that could not be read wholly (see `rules.parse`). Nothing is said of what they do or
     don't do as a whole: that would only repeat the mistakes."""
-    rules = [rule for rule in sorted(source.rules, key=lambda r: (r.order, r.name)) if _at(rule) not in unsure]
+    misread = {*unsure}
+    of_rules = [*_rules(source, unsure, misread)]
+    rules = [rule for rule in sorted(source.rules, key=lambda r: (r.order, r.name)) if _at(rule) not in misread]
     found = [
         *_calendars(source),
         *_queues(source),
         *_priority(source),
         *_templates(source),
-        *_rules(source, unsure),
+        *of_rules,
         *_unreachable(rules),
-        *_shadowed(rules),
+        *_never(rules),
     ]
     return sorted(set(found), key=_by_place)
 
@@ -111,7 +113,8 @@ def _at(rule: Rule, line: int = 0) -> str:
     return place_of(rule.file or f"rule {rule.name}", line or rule.line)
 
 
-def _rules(source: PolicySource, unsure: Set[str]) -> Iterator[Problem]:
+def _rules(source: PolicySource, unsure: Set[str], misread: set[str]) -> Iterator[Problem]:
+    """`misread` grows by the places of rules whose conditions cannot be understood."""
     first: dict[str, Rule] = {}
     for rule in source.rules:
         place = _at(rule)
@@ -125,7 +128,9 @@ def _rules(source: PolicySource, unsure: Set[str]) -> Iterator[Problem]:
         yield from _name(rule, "queue", rule.queue, source.queues)
         yield from _name(rule, "answer", rule.answer, source.templates, "template")
         if rule.when is not None:
-            yield from _conditions(rule, rule.when, source)
+            for problem in _conditions(rule, rule.when, source):
+                misread.add(place)
+                yield problem
 
 
 def _name(rule: Rule, key: str, value: str | None, known: Mapping[str, object], kind: str = "") -> Iterator[Problem]:
@@ -181,22 +186,23 @@ def _unreachable(rules: Iterable[Rule]) -> Iterator[Problem]:
             by = stopped[rule.on[0]]
             yield Problem(_at(rule), f"rule {rule.name} is never reached", f"rule {by.name} always stops before it")
         always = rule.when is None or (isinstance(rule.when, All) and not rule.when.all)
-        if rule.stop and always and rule.hold is None and rule.close is None:
+        if always and stops(rule):
             for occasion in rule.on:
                 stopped.setdefault(occasion, rule)
 
 
-def _shadowed(rules: Iterable[Rule]) -> Iterator[Problem]:
-    """Rules that ask for two values of one field, and rules that ask for all that an earlier stopping rule asks for."""
-    stopping: list[Rule] = []
+def _never(rules: Iterable[Rule]) -> Iterator[Problem]:
+    """Rules, and parts of `any`, whose conditions exclude each other; rules that an earlier one always stops before."""
+    possible = []
     for rule in rules:
-        place = _at(rule)
-        if (field := contradiction(rule.when)) is not None:
-            yield Problem(place, f"rule {rule.name} never fires", f"{field} cannot have both values")
-        by = next(
-            (other for other in stopping if set(rule.on) <= set(other.on) and shadows(other.when, rule.when)), None
-        )
-        if by is not None:
-            yield Problem(place, f"rule {rule.name} is shadowed", f"wherever it holds, rule {by.name} stops before it")
-        if rule.stop and rule.hold is None and rule.close is None and rule.when is not None:
-            stopping.append(rule)
+        field = contradiction(rule.when)
+        if field is not None:
+            yield Problem(_at(rule), f"rule {rule.name} never fires", f"{field}: its conditions exclude each other")
+            continue
+        possible.append(rule)
+        for path, field in dead_parts(rule.when):
+            what = f"rule {rule.name}: {path} never holds"
+            yield Problem(_at(rule), what, f"{field}: its conditions exclude each other")
+    for rule, by in shadowed(possible):
+        hint = f"wherever it holds, rule {by.name} stops before it"
+        yield Problem(_at(rule), f"rule {rule.name} is shadowed", hint)

@@ -34,15 +34,23 @@ def leaf_test(leaf: Leaf, book: PhraseBook) -> Test:
     words = _words_test(leaf, book)
     if words is not None:
         return words
-    judge = _judge(leaf)
     plain = FIELDS[field].plain
-    kind = FIELDS[leaf.field].kind
-    as_written = leaf.operator in ("exists", "regex", "cidr") or kind in MEASURES
     if plain is not None and FIELDS[field].kind in ("word", "flag"):
-        return _remembered(plain, judge if as_written else lambda values: judge(tuple(map(normal, values))))
-    if as_written:
+        return _remembered(plain, value_test(leaf))
+    judge = _judge(leaf)
+    if _as_written(leaf):
         return lambda view: judge(view.raw(field, name))
     return lambda view: judge(view.normal(field, name))
+
+
+def value_test(leaf: Leaf) -> Callable[[Values], bool]:
+    """Its test of a field's values as they came, without empty ones."""
+    judge = _judge(leaf)
+    return judge if _as_written(leaf) else lambda values: judge(tuple(map(normal, values)))
+
+
+def _as_written(leaf: Leaf) -> bool:
+    return leaf.operator in ("exists", "regex", "cidr") or FIELDS[leaf.field].kind in MEASURES
 
 
 def _words_test(leaf: Leaf, book: PhraseBook) -> Test | None:

@@ -1,56 +1,132 @@
 """Rules that can never fire, where that is provable: nothing is said in doubt."""
 
+from collections.abc import Iterable, Iterator
+
 from rules.fields import FIELDS
-from rules.model import All, Condition, Leaf
-from rules.words import normal
+from rules.model import All, AnyOf, Condition, Expression, Leaf, Not, Rule
+from rules.provable import Conjunction, Key, conjunctions, impossible
 
-
-def conjuncts(condition: Condition | None) -> list[Condition]:
-    """The parts that all have to hold."""
-    if condition is None:
-        return []
-    if isinstance(condition, All):
-        return [inner for part in condition.all for inner in conjuncts(part)]
-    return [condition]
+_BY_TEXT = ("contains", "contains_all", "equals", "in", "regex", "cidr", "domain")
+"""Operators of which one implies another of the same only if they share a text."""
 
 
 def contradiction(condition: Condition | None) -> str | None:
-    """A field with one value only, of which two different ones are asked for; None if there is none."""
-    wanted: dict[str, frozenset[str]] = {}
-    for part in conjuncts(condition):
-        if not isinstance(part, Leaf) or part.operator not in ("equals", "in") or not _single(part.field):
-            continue
-        values = part.value if isinstance(part.value, tuple) else (str(part.value),)
-        these = frozenset(map(normal, values))
-        both = wanted.get(part.field, these) & these
-        if not both:
-            return part.field
-        wanted[part.field] = both
-    return None
+    """A field whose comparisons can never hold together, however the condition is met; None if there is none."""
+    found = conjunctions(condition)
+    if found is None:
+        return None
+    keys = [impossible(each) for each in found]
+    return None if None in keys else next((named(key) for key in keys if key is not None), "")
 
 
-def _single(name: str) -> bool:
-    field = FIELDS.get(name)
-    return (
-        field is not None
-        and (field.plain is not None or name in ("queue", "tier", "weekday"))
-        and (field.kind in ("word", "flag"))
-    )
+def dead_parts(condition: Condition | None) -> Iterator[tuple[str, str]]:
+    """The outermost parts of `any` that can never hold: (path, field)."""
+    match condition:
+        case All(all=parts):
+            for part in parts:
+                yield from dead_parts(part)
+        case AnyOf(any=parts):
+            for number, part in enumerate(parts):
+                field = contradiction(part)
+                if field is not None:
+                    yield f"{condition.path}[{number}]", field
+                else:
+                    yield from dead_parts(part)
 
 
-def shadows(earlier: Condition | None, later: Condition | None) -> bool:
-    """Whether `later` asks for all that `earlier` asks for. What rules between them may change does not count."""
-    asked = conjuncts(earlier)
-    if not asked or not all(isinstance(part, Leaf) and not _changes(part.field) for part in asked):
-        return False
-    known = {_key(part) for part in conjuncts(later) if isinstance(part, Leaf)}
-    return all(_key(part) in known for part in asked if isinstance(part, Leaf))
+def named(key: Key) -> str:
+    return ".".join(filter(None, key))
 
 
-def _changes(name: str) -> bool:
-    field = FIELDS.get(name)
-    return field is None or field.changes
+class Stopping:
+    """Rules that stop, to look up which of them stops before a later one wherever that one holds."""
+
+    def __init__(self) -> None:
+        self._by_text: dict[tuple[Key, str], list[_Stop]] = {}
+        self._by_key: dict[Key, list[_Stop]] = {}
+        self._other: dict[Key, list[_Stop]] = {}
+
+    def add(self, rule: Rule) -> None:
+        """Nothing is provable by a rule whose condition may break or turns on what other rules change."""
+        without = conjunctions(rule.when, holds=False) if _steady(rule.when) else None
+        if not without:
+            return
+        # To be shadowed, a rule has to exclude each of these; it is looked up by the one that is rarest.
+        first = min(without, key=_breadth)
+        stop = _Stop(rule, without)
+        for key in {literal.key for literal in first}:
+            self._by_key.setdefault(key, []).append(stop)
+        if _breadth(first) < _MANY:
+            for text in first[0].texts:
+                self._by_text.setdefault((first[0].key, text), []).append(stop)
+        else:
+            for key in {literal.key for literal in first}:
+                self._other.setdefault(key, []).append(stop)
+
+    def before(self, rule: Rule) -> Rule | None:
+        """A rule that stops wherever this one holds."""
+        own = conjunctions(rule.when)
+        if not own:
+            return None
+        for stop in dict.fromkeys(self._near(own[0])):
+            if set(rule.on) <= set(stop.rule.on) and all(
+                impossible((*one, *other)) is not None for one in own for other in stop.without
+            ):
+                return stop.rule
+        return None
+
+    def _near(self, conjunction: Conjunction) -> Iterator["_Stop"]:
+        for literal in conjunction:
+            keys = [literal.key, *([("message", "")] if literal.key[0] in ("subject", "text") else [])]
+            for key in keys:
+                if literal.leaf.operator in ("equals", "in") and FIELDS[literal.leaf.field].kind != "word":
+                    yield from self._by_key.get(key, ())
+                    continue
+                for text in literal.texts:
+                    yield from self._by_text.get((key, text), ())
+                yield from self._other.get(key, ())
 
 
-def _key(leaf: Leaf) -> tuple[object, ...]:
-    return leaf.field, leaf.name, leaf.operator, leaf.value, leaf.match
+class _Stop:
+    def __init__(self, rule: Rule, without: list[Conjunction]) -> None:
+        self.rule, self.without = rule, without
+
+
+_MANY = 4
+
+
+def _breadth(conjunction: Conjunction) -> int:
+    if len(conjunction) != 1 or conjunction[0].holds or conjunction[0].leaf.operator not in _BY_TEXT:
+        return _MANY
+    kind = FIELDS[conjunction[0].leaf.field].kind
+    return {"text": 1, "address": 1, "word": 2, "set": 2}.get(kind, _MANY)
+
+
+def _steady(condition: Condition | None) -> bool:
+    match condition:
+        case Leaf(field=name):
+            return name in FIELDS and not FIELDS[name].changes
+        case All(all=parts) | AnyOf(any=parts):
+            return all(map(_steady, parts))
+        case Not(negated=part):
+            return _steady(part)
+        case Expression():
+            return False
+        case None:
+            return True
+
+
+def stops(rule: Rule) -> bool:
+    """Whether it always stops where it holds. One that holds or closes does not: once released, it lets go."""
+    return rule.stop and rule.hold is None and rule.close is None
+
+
+def shadowed(rules: Iterable[Rule]) -> Iterator[tuple[Rule, Rule]]:
+    """(rule, the rule that stops before it), for rules in the order in which they run."""
+    stopping = Stopping()
+    for rule in rules:
+        by = stopping.before(rule) if rule.when is not None else None
+        if by is not None:
+            yield rule, by
+        if rule.when is not None and stops(rule):
+            stopping.add(rule)
