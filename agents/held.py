@@ -12,7 +12,6 @@ from agents.port import Context
 from runtime.http.problem import Problem
 from schemas.base import Instant, Model
 from schemas.interaction import Interaction
-from schemas.states import InteractionState
 from schemas.text import Line
 from schemas.work_item import WorkItem
 from store import holds, ledger, work_items
@@ -73,12 +72,8 @@ def make_router(context: Context) -> APIRouter:
 
     @router.get("/held", summary="What is set aside, the latest first")
     async def held(agent: Signed, limit: Annotated[int, Query(ge=1, le=LIST)] = 50) -> list[Held]:
-        found = await database.read(lambda conn: ledger.by_state(conn, InteractionState.HELD, LIST))
-        return [
-            _shown(standing, interaction)
-            for standing, _, _, interaction in found
-            if interaction is not None and access.may_see_held(agent, interaction)
-        ][:limit]
+        found = await database.read(lambda conn: holds.listing(conn, agent.queues, limit))
+        return [_shown(standing, interaction) for standing, interaction in found]
 
     @router.post("/held/{interaction_id}/release", summary="Decide on it again, without what held it", status_code=204)
     async def release(agent: Signed, interaction_id: str) -> None:

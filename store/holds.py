@@ -1,7 +1,9 @@
 """Setting interactions aside for a person to look at, and putting them back in front of the router."""
 
+from collections.abc import Collection
 from datetime import datetime
 
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from schemas.errors import NotFound, StateConflict
@@ -9,7 +11,21 @@ from schemas.interaction import Interaction
 from schemas.states import InteractionState, WorkItemState
 from schemas.work_item import WorkItem
 from store import decisions, desk, ledger, policies, work_items
+from store.ledger import Standing
 from store.outbox import Outbox
+from store.sql import json_text
+from store.tables import interactions
+
+
+def listing(conn: Connection, queues: Collection[str], limit: int) -> list[tuple[Standing, Interaction]]:
+    """What is set aside, the latest first; with `queues`, what may come to one of these."""
+    held = interactions.c.state == InteractionState.HELD.value
+    query = select(interactions.c.id).where(held, interactions.c.body.is_not(None))
+    if queues:
+        query = query.where(json_text(conn.dialect.name, interactions.c.body, "queue").in_(queues))
+    wanted = list(conn.scalars(query.order_by(interactions.c.accepted_at.desc(), interactions.c.id).limit(limit)))
+    found = ledger.find_all(conn, wanted)
+    return [(standing, kept) for standing, kept in map(found.__getitem__, wanted) if kept is not None]
 
 
 def hold(

@@ -17,9 +17,11 @@ from channels.web_form.settings import FormDefinition, WebFormSettings
 from runtime.http.limits import TokenBuckets, limited
 from runtime.http.problem import Problem
 from runtime.signing import Signer
+from schemas import ids
 from schemas.codec import Invalid, loads_strict
+from schemas.digest import contact_digest
 from schemas.errors import TemporaryError
-from schemas.interaction import Interaction
+from schemas.interaction import Contact, Interaction
 from schemas.limits import FORM_BYTES, FORM_FIELDS
 from schemas.states import InteractionState
 from schemas.text import clean_line
@@ -89,7 +91,12 @@ def make_router(
     async def form(account: str) -> Response:
         return HTMLResponse(page.form(account, _form(forms, account), {}, {}, secrets.token_hex(16)))
 
-    @router.post("/forms/{account}", status_code=201, summary="Submit a form (JSON or urlencoded)")
+    @router.post(
+        "/forms/{account}",
+        status_code=201,
+        summary="Submit a form (JSON or urlencoded)",
+        responses={422: {"description": "Mistakes in the form, or an Idempotency-Key of another submission."}},
+    )
     async def submit(request: Request, account: str) -> Response:
         await limit(request)
         definition, settings = _form(forms, account), accounts[account]
@@ -100,11 +107,19 @@ def make_router(
         now = context.clock.now()
         contact = parse_form(values, definition, account=account, key=key, queue=settings.queue, received_at=now)
         if isinstance(contact, Mistakes):
-            await _count(context, account)
+            await _count(context, account, "mistakes in the form")
             if _html(request):
                 filled = {k: str(v) for k, v in values.items()} if isinstance(values, dict) else {}
                 return HTMLResponse(page.form(account, definition, filled, contact.fields, key), status_code=422)
             raise Problem(422, "The form has mistakes.", code="form-mistakes", fields=dict(contact.fields))
+        if "idempotency-key" in request.headers and await _used_otherwise(context, contact):
+            await _count(context, account, "an idempotency key of another submission")
+            raise Problem(
+                422,
+                "This Idempotency-Key was used for another submission.",
+                code="idempotency-key-reused",
+                hint="make a new key for what is new; the same key is for sending the same again",
+            )
         raw = await request.body()
         media_type = request.headers.get("content-type", "application/json").split(";")[0]
         got: Acceptance = await context.store.intake.accept(
@@ -156,8 +171,16 @@ def _check_origin(request: Request, settings: WebFormSettings, public_url: str) 
         raise Problem(403, "This website may not post to this form.")
 
 
-async def _count(context: Context, account: str) -> None:
+async def _used_otherwise(context: Context, contact: Contact) -> bool:
+    """Whether other words came under this key before (draft-ietf-httpapi-idempotency-key-header, §2.7). Of two that
+    come at the same moment both are accepted, as two."""
+    key = ids.interaction_id(contact.channel, contact.account, contact.native_id)
+    _, known = (await context.store.database.read(lambda conn: ledger.find(conn, key))) or (None, None)
+    return known is not None and known.digest != contact_digest(contact)
+
+
+async def _count(context: Context, account: str, why: str) -> None:
     try:
-        await context.store.intake.refused("web_form", account, "mistakes in the form")
+        await context.store.intake.refused("web_form", account, why)
     except TemporaryError:
         return

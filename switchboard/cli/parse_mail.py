@@ -20,6 +20,7 @@ from channels.email.parser.report import unparsed, unreadable
 from channels.email.parser.worker import packed
 from channels.email.settings import EmailSettings
 from channels.email.threading import Threads
+from rules.model import AutoAnswer
 from runtime.workers import WorkerCrashed, WorkerPool, WorkerRaised, WorkerTimeout
 from schemas import limits
 from schemas.errors import ConfigError
@@ -39,6 +40,8 @@ class _How:
     account: str | None
     assume_verified: bool
     thread: bool
+    answers: AutoAnswer | None = None
+    """What the policy says of them, where there is a configuration."""
 
 
 def parse(
@@ -64,7 +67,8 @@ def parse(
         options.config = config
     settings = _account(account, configured=config is not None)
     known = _known(settings, own or [], authserv_id or [])
-    how = _How(known, account if settings else None, assume_verified, thread)
+    answers = configuration().policy.auto_answer if settings else None
+    how = _How(known, account if settings else None, assume_verified, thread, answers)
     raise typer.Exit(asyncio.run(_run(paths, how, json=json)))
 
 
@@ -91,7 +95,7 @@ async def _run(paths: list[Path], how: _How, *, json: bool) -> int:
             async for line in lines:
                 failed = failed or line["outcome"] == "unreadable"
                 _threaded(line, threads)
-                _print(line, json=json)
+                _print(line, json=json, assumed=how.assume_verified)
     except BrokenPipeError:
         _quiet_end()
     finally:
@@ -138,6 +142,9 @@ async def _line(pool: WorkerPool, found: MailFile, how: _How) -> dict[str, Any]:
         "now": datetime.now(UTC).isoformat(),
         "thread": how.thread,
     }
+    if how.answers is not None:
+        job["fixed_for_unknown"] = how.answers.unknown == "fixed"
+        job["max_age_s"] = how.answers.max_age.total_seconds()
     try:
         made: dict[str, Any] = orjson.loads(await pool.run(packed(job, found.raw)))
     except WorkerTimeout:
@@ -165,7 +172,15 @@ def _threaded(line: dict[str, Any], threads: Threads | None) -> None:
     }
 
 
-def _print(line: dict[str, Any], *, json: bool) -> None:
+def _answer(line: dict[str, Any], *, assumed: bool) -> str:
+    may = line["may_auto_answer"]
+    if not may["ok"]:
+        return f"no: {', '.join(may['because'])}"
+    proved = assumed or line["auth"]["verdict"] == "verified"
+    return "yes" if proved else "a fixed text alone: nothing is proved of the sender"
+
+
+def _print(line: dict[str, Any], *, json: bool, assumed: bool) -> None:
     if json:
         sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
         sys.stdout.buffer.flush()
@@ -180,7 +195,7 @@ def _print(line: dict[str, Any], *, json: bool) -> None:
         "from": f"{sender['name']} <{sender['address']}> ({line['auth']['verdict']})",
         "subject": line["subject"],
         "automatic": f"{line['automatic']['class']} {', '.join(line['automatic']['signals'])}",
-        "answer": "yes" if line["may_auto_answer"]["ok"] else f"no: {', '.join(line['may_auto_answer']['because'])}",
+        "answer": _answer(line, assumed=assumed),
         "files": ", ".join(f"{each['name']} ({each['type']}, {each['size']})" for each in line["attachments"]),
         "defects": ", ".join(line["defects"]),
         "thread": " ".join(map(str, line["conversation"].values())) if line.get("conversation") else None,

@@ -3,6 +3,7 @@
 import json
 import mailbox
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -95,3 +96,20 @@ def test_an_account_of_a_configuration(tmp_path: Path) -> None:
     assert code == 0, errors
     assert "not_addressed_to_us" in found[0]["may_auto_answer"]["because"]
     assert run("a.eml", "--config", config, "--account", "nobody", cwd=tmp_path)[0] == 2
+
+
+@pytest.mark.parametrize(("unknown", "because"), [("fixed", []), ("never", ["unknown_sender"])])
+def test_whether_a_machine_answers_an_unproved_sender_is_the_policys_word(
+    tmp_path: Path, unknown: str, because: list[str]
+) -> None:
+    config = tmp_path / "config"
+    shutil.copytree(Path(__file__).parents[2] / "examples" / "config", config)
+    file = config / "switchboard.yaml"
+    file.write_text(file.read_text().replace("  unknown: fixed ", f"  unknown: {unknown} "))
+    to_us = MAIL.replace(b"help@shop.example", b"support@example.com") % b"a"
+    (tmp_path / "a.eml").write_bytes(to_us)
+    code, (found,), errors = run("a.eml", "--config", file, "--account", "support", cwd=tmp_path)
+    assert code == 0, errors
+    assert (found["auth"]["verdict"], found["may_auto_answer"]["because"]) == ("unknown", because)
+    (alone,) = run("a.eml", cwd=tmp_path)[1]
+    assert alone["may_auto_answer"]["because"] == ["unknown_sender"], "without a policy nothing is promised"

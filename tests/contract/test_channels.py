@@ -267,14 +267,23 @@ class TestWebForm(ChannelContract):
                 assert (await response.json())["messages"][0]["text"] == "secret words"
 
     async def test_a_stranger_who_uses_the_same_key_gets_a_conversation_of_their_own(self, door: FormDoor) -> None:
-        key = {"Idempotency-Key": "1"}
-        _, mine = await door.post(json={"message": "secret words"}, headers=key)
-        _, theirs = await door.post(json={"message": "other words"}, headers=key)
+        _, mine = await door.post(json={"message": "secret words", "_key": "1"})
+        _, theirs = await door.post(json={"message": "other words", "_key": "1"})
         assert theirs["reference"] != mine["reference"]  # type: ignore[index, call-overload]
         token = theirs["status_url"].rpartition("/")[2]  # type: ignore[index, call-overload]
         url = f"{door.edge.http.url}/forms/status/{token}"
         async with aiohttp.ClientSession() as session, session.get(url) as response:
             assert [m["text"] for m in (await response.json())["messages"]] == ["other words"]
+
+    async def test_a_key_header_that_was_used_for_other_words_is_refused(self, door: FormDoor) -> None:
+        key = {"Idempotency-Key": "k-1"}
+        _, first = await door.post(json={"message": "my words"}, headers=key)
+        status, body = await door.post(json={"message": "other words"}, headers=key)
+        assert (status, body["code"]) == (422, "idempotency-key-reused")  # type: ignore[index, call-overload]
+        status, again = await door.post(json={"message": "my words"}, headers=key)
+        assert (status, again["reference"]) == (201, first["reference"])  # type: ignore[index, call-overload]
+        total = (await door.edge.balance()).total
+        assert (total.accepted, total.copies, total.refused) == (1, 1, 1)
 
     async def test_a_key_that_is_no_key_is_as_good_as_none(self, door: FormDoor) -> None:
         for key in ("\x00", " ", "\u2028", "x" * 5000):

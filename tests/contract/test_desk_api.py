@@ -28,7 +28,7 @@ from schemas.durations import parse_duration
 from schemas.interaction import Interaction
 from schemas.reply import Reply
 from schemas.states import DeliveryState, InteractionState
-from store import agents, deliveries, policies, work_items
+from store import agents, deliveries, ledger, policies, work_items
 from store.blobs import Blobs
 from store.database import Database
 from store.store import Store
@@ -225,6 +225,18 @@ async def test_what_is_set_aside_is_released_or_closed_with_one_call(site: Site)
             assert await response.json() == []
     assert await site.house.state(first) is S.RECEIVED
     assert await site.house.state(second) is S.CLOSED
+
+
+async def test_what_others_have_set_aside_hides_nothing_of_mine(site: Site) -> None:
+    """The newest were read first and looked through afterwards: mine could be older than all that were read."""
+    old = await site.house.accept(email("old", queue="complaints"))
+    new = [await site.house.accept(email(f"new{n}", queue="support")) for n in range(3)]
+    ids = [interaction.id for interaction in (old, *new)]
+    await site.house.database.write(lambda c: ledger.move(c, ids, S.HELD, frm=[S.RECEIVED], actor="test", at=NOW))
+    async with site.http("cleo") as session, session.get("/api/desk/held?limit=2") as response:
+        assert [held["id"] for held in await response.json()] == [old.id]
+    async with site.http("ada") as session, session.get("/api/desk/held?limit=2") as response:
+        assert len(await response.json()) == 2
 
 
 async def test_the_line_is_pushed(site: Site) -> None:

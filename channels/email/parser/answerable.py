@@ -31,8 +31,11 @@ def answerable(
     account: bool = False,
     arrived: datetime | None = None,
     now: datetime | None = None,
+    fixed_for_unknown: bool = False,
+    max_age: timedelta = MAX_AGE,
 ) -> Answerable:
-    """`account`: whether the mail is looked at for a configured account, whose addresses and clock then count."""
+    """`account`: whether the mail is looked at for a configured account, whose addresses and clock then count.
+    `fixed_for_unknown`: a fixed text may go to senders of whom nothing is proved (`auto_answer.unknown: fixed`)."""
     address = mail.people.sender[1] if mail.people.sender else ""
     own = {each.lower() for each in mail.known.own_addresses}
     no_reply = not address or is_no_reply(address) or is_daemon(address)
@@ -44,10 +47,10 @@ def answerable(
         "no_reply_address": no_reply,
         "own_address": address in own,
         "not_addressed_to_us": account and not addressed_to(mail, own),
-        "unknown_sender": verdict == "unknown" and not assume_verified,
+        "unknown_sender": verdict == "unknown" and not assume_verified and not fixed_for_unknown,
         "auth_failed": verdict == "failed" and not assume_verified,
         "encrypted": mail.content.crypto == "encrypted",
-        "too_old": bool(account and arrived and now and now - arrived > MAX_AGE),
+        "too_old": bool(account and arrived and now and now - arrived > max_age),
         "unparsed": False,
     }
     return Answerable(None if no_reply else address, tuple(name for name in CHECKS if failing[name]))

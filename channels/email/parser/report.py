@@ -4,12 +4,12 @@ import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from channels.email.letter import letter_of
 from channels.email.parser import charsets
-from channels.email.parser.answerable import answerable
+from channels.email.parser.answerable import MAX_AGE, Answerable, answerable
 from channels.email.parser.fields import instant
 from channels.email.parser.files import saved_as
 from channels.email.parser.mail import Known, Mail
@@ -32,9 +32,12 @@ def report(
     account: bool = False,
     assume_verified: bool = False,
     now: str | None = None,
+    fixed_for_unknown: bool = False,
+    max_age_s: float | None = None,
     thread: bool = False,
 ) -> dict[str, Any]:
-    """Never raises. `known` are the fields of `Known`; `now` (ISO) is the clock for `too_old`.
+    """Never raises. `known` are the fields of `Known`; `now` (ISO) is the clock for `too_old`. `fixed_for_unknown` and
+    `max_age_s` are what the policy says of automatic answers.
 
     With `thread` one more key, `letter`, has what `channels.email.threading.Letter` takes.
     """
@@ -51,7 +54,16 @@ def report(
             return unparsed(raw, "no header and no text", file=file, index=index)
         if len(raw) > limits.MAIL_BYTES:
             mail.notes.partial = "size"
-        made = _report(mail, account, assume_verified, datetime.fromisoformat(now) if now else None)
+        may = answerable(
+            mail,
+            assume_verified=assume_verified,
+            account=account,
+            arrived=_arrived(mail),
+            now=datetime.fromisoformat(now) if now else datetime.now(UTC),
+            fixed_for_unknown=fixed_for_unknown,
+            max_age=MAX_AGE if max_age_s is None else timedelta(seconds=max_age_s),
+        )
+        made = _report(mail, may)
     except Exception as error:  # whatever the mail did: a person will read its raw bytes
         return unparsed(raw, type(error).__name__, file=file, index=index)
     made |= {
@@ -118,12 +130,9 @@ def unreadable(file: str, reason: str) -> dict[str, Any]:
     return blank(b"", file, 0) | {"outcome": "unreadable", "reason": reason}
 
 
-def _report(mail: Mail, account: bool, assume_verified: bool, now: datetime | None) -> dict[str, Any]:
+def _report(mail: Mail, may: Answerable) -> dict[str, Any]:
     people, said, auth = mail.people, mail.said(whole=True), mail.auth
     bounce, invited, language = mail.bounce, mail.invitation, scored(said.new)
-    may = answerable(
-        mail, assume_verified=assume_verified, account=account, arrived=_arrived(mail), now=now or datetime.now(UTC)
-    )
     partial = mail.notes.partial
     customer = mail.forwarded_customer(said)
     return {
