@@ -1,7 +1,8 @@
 """Business hours: when a queue is open, and how long a promise lasts when only open time counts.
 
-Hours are local wall time. In the night that skips an hour a span shrinks to what exists of it; in the night that
-repeats one, a span ends at the later of two equal times. All results are instants in UTC.
+Hours are local wall time: it is open whenever the clock on the wall shows a time in a span. In the night that skips an
+hour a span shrinks to what exists of it; in the night that repeats one, a span in it comes twice. All results are
+instants in UTC.
 """
 
 import re
@@ -50,9 +51,13 @@ def _language(language: str | None) -> str:
 class Calendar:
     """Opening hours of one place. Knows no clock: every question brings its moment."""
 
-    def __init__(self, zone: ZoneInfo, week: tuple[tuple[Minutes, ...], ...], closed: "ClosedDays") -> None:
-        """`week`: seven days from Monday, each a sorted list of spans in minutes from midnight."""
+    def __init__(
+        self, zone: ZoneInfo, week: tuple[tuple[Minutes, ...], ...], closed: "ClosedDays", name: str = ""
+    ) -> None:
+        """`week`: seven days from Monday, each a sorted list of spans in minutes from midnight. `name`: what the policy
+        calls it."""
         self.zone = zone
+        self.name = name
         self._week = week
         self._closed = closed
         # A queue asks for the same few days over and over.
@@ -148,22 +153,27 @@ class Calendar:
     def _day_uncached(self, day: date) -> tuple[Instants, ...]:
         if self._closed.on(day):
             return ()
-        spans = []
-        for start, end in self._week[day.weekday()]:
-            begin, finish = self._instant(day, start, fold=0), self._instant(day, end, fold=1)
-            if begin < finish:
+        spans: list[Instants] = []
+        for span in self._week[day.weekday()]:
+            start, end = (datetime.combine(day, time(), self.zone) + timedelta(minutes=each) for each in span)
+            (begin, begin_again), (finish, finish_again) = self._instants(start), self._instants(end)
+            if begin == begin_again and finish == finish_again:
                 spans.append((begin, finish))
-        return tuple(spans)
+                continue
+            # It begins or ends in an hour that comes twice: before the clock is set back, and after.
+            change = self._change(start if begin != begin_again else end)
+            spans += [(begin, min(finish, change)), (max(begin_again, change), finish_again)]
+        return tuple(sorted(span for span in spans if span[0] < span[1]))
 
-    def _instant(self, day: date, minutes: int, *, fold: int) -> datetime:
-        local = datetime.combine(day, time(), self.zone) + timedelta(minutes=minutes)
-        moment = local.replace(fold=fold).astimezone(UTC)
-        if moment.astimezone(self.zone).replace(tzinfo=None) == local.replace(tzinfo=None):
-            return moment
-        return self._end_of_gap(local)
+    def _instants(self, local: datetime) -> tuple[datetime, datetime]:
+        """When it is that time: twice the same but for an hour that comes twice; what is skipped is its end."""
+        early, late = (local.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+        if early.astimezone(self.zone).replace(tzinfo=None) != local.replace(tzinfo=None):
+            early = late = self._change(local)
+        return early, late
 
-    def _end_of_gap(self, local: datetime) -> datetime:
-        """The instant of the change whose gap `local` falls into."""
+    def _change(self, local: datetime) -> datetime:
+        """The instant at which the clock is set, around a time that comes twice or never."""
         early, late = sorted(local.replace(fold=f).astimezone(UTC) for f in (0, 1))
         offset = early.astimezone(self.zone).utcoffset()
         while late - early > timedelta(seconds=1):
@@ -259,7 +269,7 @@ def parse_span(written: str) -> Minutes:
     return start, end if end > start else end + 1440
 
 
-def compile_calendar(source: BusinessHours) -> Calendar:
+def compile_calendar(source: BusinessHours, name: str = "") -> Calendar:
     """Raises ValueError with what is wrong: zone, holidays, days, spans, overlaps, or closed for ever."""
     try:
         zone = ZoneInfo(source.timezone)
@@ -277,7 +287,7 @@ def compile_calendar(source: BusinessHours) -> Calendar:
                 raise ValueError(f"two spans on {DAYS[day]} overlap at {_clock(start)}")
     if not any(week):
         raise ValueError("it is never open: hours name no span")
-    return Calendar(zone, tuple(tuple(day) for day in week), closed)
+    return Calendar(zone, tuple(tuple(day) for day in week), closed, name)
 
 
 ALWAYS: Calendar = AlwaysOpen()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from rules.expression import compile_expression
+from rules.expression import compile_expression, named_values, names_in
 from rules.fields import FIELDS, View
 from rules.model import All, AnyOf, Condition, Expression, Leaf, Not
 from rules.operators import REMEMBERED, Test, leaf_test
@@ -11,6 +11,7 @@ from rules.phrases import PhraseBook
 from schemas.structs import Failed
 
 SHOWN_CHARS = 80
+SHOWN_REASONS = 8
 
 Check = Callable[[View], Failed | None]
 """None: it holds. Else the first comparison that kept it from holding."""
@@ -23,16 +24,16 @@ def compile_condition(condition: Condition, book: PhraseBook) -> Check:
             return _said(leaf_test(condition, book), _explain(condition, condition.operator, condition.path))
         case All(all=parts):
             return _first_of(tuple(compile_condition(part, book) for part in parts))
-        case AnyOf():
-            return _said(_test(condition, book), _explain_any(condition))
+        case AnyOf(any=parts, path=path):
+            each = tuple(compile_condition(part, book) for part in parts)
+            return _said(_test(condition, book), lambda view: _together(path, "any", _failing(each, view)))
+        case Not(negated=Leaf() as leaf, path=path):
+            return _said(_test(condition, book), _explain(leaf, f"not {leaf.operator}", path))
         case Not(negated=negated, path=path):
-            leaves = leaves_of(negated)
-            nothing = Failed(path=path, field="", operator="not", expected="always")
-            why = _explain(leaves[0], f"not {leaves[0].operator}", path) if leaves else lambda _: nothing
-            return _said(_test(condition, book), why)
-        case Expression(cel=cel, path=path):
-            failed = Failed(path=path, field="", operator="cel", expected=shown(cel))
-            return _said(compile_expression(cel), lambda _: failed)
+            held = _held(negated, book)
+            return _said(_test(condition, book), lambda view: _together(path, "not", held(view)))
+        case Expression(cel=cel):
+            return _said(compile_expression(cel), _explain_expression(condition, "cel"))
 
 
 def _said(test: Test, explain: Callable[[View], Failed]) -> Check:
@@ -93,16 +94,62 @@ def _explain(leaf: Leaf, operator: str, path: str) -> Callable[[View], Failed]:
     return remembered
 
 
-def _explain_any(condition: AnyOf) -> Callable[[View], Failed]:
-    leaves = [leaf for part in condition.any for leaf in leaves_of(part)]
-    field = ", ".join(dict.fromkeys(_label(leaf) for leaf in leaves))
-    expected = shown(tuple(f"{_label(leaf)} {leaf.operator} {leaf.value}" for leaf in leaves))
+def _explain_expression(expression: Expression, operator: str) -> Callable[[View], Failed]:
+    names = names_in(expression.cel)
+    path, field, expected = expression.path, ", ".join(sorted(names)), shown(expression.cel)
 
     def failed(view: View) -> Failed:
-        actual = shown(view.raw(leaves[0].field, leaves[0].name)) if leaves else None
-        return Failed(path=condition.path, field=field, operator="any", expected=expected, actual=actual)
+        actual = {name: shown(value) for name, value in named_values(view, expression.cel, names).items()}
+        return Failed(path=path, field=field, operator=operator, expected=expected, actual=actual)
 
     return failed
+
+
+def _failing(checks: tuple[Check, ...], view: View) -> list[Failed]:
+    return [failed for check in checks if (failed := check(view)) is not None]
+
+
+def _held(condition: Condition, book: PhraseBook) -> Callable[[View], list[Failed]]:
+    """What made a condition hold that should not have."""
+    match condition:
+        case Leaf(operator=operator, path=path):
+            why = _explain(condition, f"not {operator}", path)
+            return lambda view: [why(view)]
+        case Expression():
+            of_expression = _explain_expression(condition, "not cel")
+            return lambda view: [of_expression(view)]
+        case All(all=parts):
+            all_of = [_held(part, book) for part in parts]
+            return lambda view: [each for held in all_of for each in held(view)]
+        case AnyOf(any=parts):
+            any_of = [(_test(part, book), _held(part, book)) for part in parts]
+            return lambda view: [each for test, held in any_of if test(view) for each in held(view)]
+        case Not(negated=part):
+            check = compile_condition(part, book)
+            return lambda view: _failing((check,), view)
+
+
+def _together(path: str, operator: str, reasons: list[Failed]) -> Failed:
+    """Several comparisons as one: `expected` and `actual` have an item for each."""
+    if operator == "not" and len(reasons) == 1:
+        one = reasons[0]
+        return Failed(path=path, field=one.field, operator=one.operator, expected=one.expected, actual=one.actual)
+    each = [pair for reason in reasons for pair in _pairs(reason)][:SHOWN_REASONS]
+    return Failed(
+        path=path,
+        field=", ".join(dict.fromkeys(reason.field for reason in reasons)),
+        operator=operator,
+        expected=[expected for expected, _ in each],
+        actual=[actual for _, actual in each],
+    )
+
+
+def _pairs(reason: Failed) -> list[tuple[str, Any]]:
+    """(`channel in [email, chat]`, what it was), one or several."""
+    if reason.operator in ("any", "not"):
+        return list(zip(reason.expected, reason.actual, strict=True))
+    expected = f"[{', '.join(map(str, reason.expected))}]" if isinstance(reason.expected, list) else reason.expected
+    return [(f"{reason.field} {reason.operator} {expected}", reason.actual)]
 
 
 def _label(leaf: Leaf) -> str:
@@ -111,6 +158,10 @@ def _label(leaf: Leaf) -> str:
 
 def shown(value: Any) -> Any:
     """A value short enough for a trace. One value stands for itself, none for None."""
+    if isinstance(value, list):
+        return [shown(item) for item in value[:8]]
+    if isinstance(value, dict):
+        return {key: shown(item) for key, item in list(value.items())[:8]}
     if isinstance(value, str):
         return value if len(value) <= SHOWN_CHARS else value[:SHOWN_CHARS] + "…"
     if isinstance(value, tuple):

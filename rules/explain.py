@@ -1,5 +1,6 @@
 """A decision in words that a team lead reads."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from schemas.decision import ActionTrace, Decision, Failed, RuleTrace
@@ -85,8 +86,14 @@ def _failed(failed: Failed | None) -> str:
         return "its conditions do not hold"
     if failed.operator == "error":
         return f"it broke ({failed.actual})"
-    if failed.operator == "cel":
-        return f"the expression does not hold: {failed.expected}"
+    if failed.operator.removeprefix("not ") == "cel":
+        values = failed.actual if isinstance(failed.actual, dict) else {}
+        known = ", ".join(f"{name} was {_value(value, quote=True)}" for name, value in sorted(values.items()))
+        outcome = "does not hold" if failed.operator == "cel" else "holds"
+        return f"the expression {outcome}: {failed.expected}" + (f" — {known}" if known else "")
+    if failed.operator in ("any", "not") and isinstance(failed.actual, list):
+        words = "none of these holds" if failed.operator == "any" else "not: these hold"
+        return f"{words}: {'; '.join(_each(failed))}"
     negated = failed.operator.startswith("not ")
     operator = failed.operator.removeprefix("not ")
     if operator == "exists":
@@ -96,11 +103,27 @@ def _failed(failed: Failed | None) -> str:
     return f"{'not: ' if negated else ''}{words} — was {_value(failed.actual, quote=True)}"
 
 
+def _each(failed: Failed) -> Iterator[str]:
+    """`channel is one of [chat] — was 'email'` for each comparison of `any` or `not`."""
+    for wanted, actual in zip(failed.expected, failed.actual, strict=False):
+        field, _, rest = str(wanted).partition(" ")
+        negated = rest.startswith("not ")
+        operator, _, value = rest.removeprefix("not ").partition(" ")
+        words = f"{field} {_OPERATORS.get(operator, operator)} {value}"
+        if operator == "exists":
+            words = f"{field} {'exists' if value == 'True' else 'does not exist'}"
+        # What made a `not` fail is written as what was wanted of it: that it does not hold.
+        told = negated is (failed.operator == "any")
+        yield f"{'not: ' if told else ''}{words} — was {_value(actual, quote=True)}"
+
+
 def _value(value: Any, *, quote: bool = False) -> str:
     if value is None:
         return "empty"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_value(item, quote=quote) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_value(item, quote=quote)}" for key, item in value.items()) + "}"
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"'{value}'" if quote and isinstance(value, str) else str(value)

@@ -14,8 +14,8 @@ from rules.quantities import MEASURES
 
 EXPRESSION_CHARS = 4096
 _MAPS = ("header", "attribute", "form")
-_MANY = ("to", "cc", "reply_to", "delivered_to", "recipient", "attachment_name", "attachment_type", "tags",
-         "customer_tags")  # fmt: skip
+MANY = ("to", "cc", "reply_to", "delivered_to", "recipient", "attachment_name", "attachment_type", "tags",
+         "customer_tags", "flags", "phone")  # fmt: skip
 _FUNCTIONS = frozenset((
     "size", "contains", "startsWith", "endsWith", "int", "uint", "double", "string", "bytes", "timestamp", "duration",
     "type", "dyn", "has", "matches", "getFullYear", "getMonth", "getDayOfYear", "getDayOfMonth", "getDate",
@@ -108,6 +108,16 @@ def values_of(view: View, names: Set[str]) -> dict[str, Any]:
     return {name: _value(view, name) for name in names}
 
 
+def named_values(view: View, source: str, names: Set[str]) -> dict[str, Any]:
+    """What an expression's names stood for, to be shown: of maps what it asks for."""
+    found = values_of(view, names)
+    for name in names & {*_MAPS}:
+        found[name] = {key: value for key, value in found[name].items() if key in source}
+    if "now" in found:
+        found["now"] = found["now"].isoformat()
+    return found
+
+
 def _value(view: View, name: str) -> Any:
     interaction = view.interaction
     content = interaction.content
@@ -123,7 +133,7 @@ def _value(view: View, name: str) -> Any:
         case "now":
             return view.now
     values = view.raw(name)
-    if name in _MANY:
+    if name in MANY:
         return list(values)
     kind, first = FIELDS[name].kind, values[0] if values else ""
     if kind == "flag":

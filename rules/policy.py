@@ -50,6 +50,8 @@ def compile_policy(source: PolicySource) -> Policy:
         version=source.version,
         rules=compile_rules(source.rules, index),
         templates=MappingProxyType({name: compile_template(name, texts) for name, texts in source.templates.items()}),
-        calendars=MappingProxyType({name: compile_calendar(hours) for name, hours in source.business_hours.items()}),
+        calendars=MappingProxyType(
+            {name: compile_calendar(hours, name) for name, hours in source.business_hours.items()}
+        ),
         signals=signals,
     )

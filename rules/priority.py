@@ -46,6 +46,8 @@ def prioritise(
         deadline = calendar.add_business_time(interaction.received_at, target)
     except OverflowError:  # the last days of year 9999
         deadline = interaction.received_at
+    if calendar.name:
+        target_why = target_why.replace(":", f" in business hours {calendar.name}:", 1)
     return Priority(tier, tier_why, target, target_why, deadline)
 
 

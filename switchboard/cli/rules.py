@@ -189,16 +189,20 @@ def explain(
         anew = bool(rules or customer or at or everything)
         found = asyncio.run(_recorded(identity, rules, facts if customer else None, moment, everything, anew))
     else:
-        policy = compile_policy(policy_from(rules))
+        policy, place = compile_policy(policy_from(rules)), (rules or options.config).resolve()
         found = [
-            (str(path), _decide(policy, interaction_from(path, policy, moment), facts, moment, everything), "")
+            (
+                f"{path} (policy {policy.version} of {place})",
+                _decide(policy, interaction_from(path, policy, moment), facts, moment, everything),
+                "",
+            )
             for path in files_of(file or [])
         ]
     for title, decision, refused in found:
         if json:
             emit([explained(decision, refused)])
             continue
-        out().print(f"[bold]{title}[/]", highlight=False)
+        out().print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
         for line in describe(decision):
             out().print(f"  {line}", markup=False, highlight=False)
         if refused:
@@ -224,7 +228,7 @@ async def _recorded(
         if not made:
             raise NotFound(f"{identity}: there is no decision yet")
         if not anew:
-            return [(f"{d.interaction_id} (round {d.round})", d, refused) for d, refused in made]
+            return [(f"{d.interaction_id} (round {d.round}, policy {d.policy_version})", d, told) for d, told in made]
         last = {d.interaction_id: d for d, _ in made}
         known = await base.database.read(lambda conn: ledger.load(conn, list(last)))
         answers = []
@@ -236,8 +240,10 @@ async def _recorded(
                 body = await base.database.read(lambda conn, version=version: policies.body(conn, version))  # type: ignore[misc]
                 source = PolicySource.from_json(body)
             moment = at or before.decided_at
-            answer = _decide(compile_policy(source), known[key], facts or before.facts, moment, everything)
-            answers.append((f"{key} (decided anew)", answer, ""))
+            policy = compile_policy(source)
+            place = f" of {rules.resolve()}" if rules else ""
+            answer = _decide(policy, known[key], facts or before.facts, moment, everything)
+            answers.append((f"{key} (decided anew by policy {policy.version}{place})", answer, ""))
         return answers
 
 

@@ -14,7 +14,7 @@ from rules.conditions import compile_condition
 from rules.fields import FIELDS, View
 from rules.model import All, AnyOf, Condition, Expression, Leaf, Not, Rule
 from rules.phrases import PhraseBook
-from rules.shadows import contradiction, dead_parts, shadowed
+from rules.shadows import contradiction, shadowed
 from schemas.decision import Facts
 from schemas.fast import as_struct
 from schemas.structs import Interaction
@@ -128,11 +128,6 @@ def outcomes(*conditions: Condition) -> Iterator[tuple[bool, ...]]:
 def test_what_is_said_never_to_hold_never_holds(condition: Condition) -> None:
     if contradiction(condition) is not None:
         assert not any(holds for (holds,) in outcomes(condition))
-    elif isinstance(condition, AnyOf):
-        dead = {path for path, _ in dead_parts(condition)}
-        for number, part in enumerate(condition.any):
-            if f"when[{number}]" in dead:
-                assert not any(holds for (holds,) in outcomes(part))
 
 
 @settings(max_examples=600, deadline=None)

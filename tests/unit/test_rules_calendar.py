@@ -107,10 +107,26 @@ def test_the_night_that_repeats_an_hour() -> None:
     sunday = calendar({"sun": ["01:00-04:00"]})
     assert sunday.add_business_time(at("2026-10-25T01:00"), timedelta(hours=4)) == at("2026-10-25T04:00")
     half = calendar({"sun": ["01:00-02:30"]})
-    assert half.add_business_time(at("2026-10-25T01:00"), timedelta(hours=2)) == at("2026-10-25T02:00", 1).astimezone(
-        UTC
-    )
+    end = at("2026-10-25T02:30", 1).astimezone(UTC)
+    assert half.add_business_time(at("2026-10-25T01:00"), timedelta(hours=2)) == end
     assert sunday.is_open(at("2026-10-25T02:30")) and sunday.is_open(at("2026-10-25T02:30", fold=1))
+
+
+@pytest.mark.parametrize("night", ["2026-03-29", "2026-10-25"])
+@pytest.mark.parametrize(
+    "spans", [["02:00-02:30"], ["02:15-02:45", "02:50-04:00"], ["01:30-02:10", "02:20-03:00"], ["02:30-03:30"]]
+)
+def test_it_is_open_when_the_clock_on_the_wall_says_so(night: str, spans: list[str]) -> None:
+    place, begin = calendar({"sun": spans}), at(f"{night}T00:00").astimezone(UTC)
+    counted = timedelta()
+    for minute in range(6 * 60):
+        moment = begin + timedelta(minutes=minute)
+        wall = f"{moment.astimezone(BERLIN):%H:%M}"
+        is_open = any(span[:5] <= wall < span[6:] for span in spans)
+        assert place.is_open(moment) is is_open, (moment, wall)
+        if is_open:
+            counted += timedelta(minutes=1)
+            assert place.add_business_time(begin, counted) == moment + timedelta(minutes=1)
 
 
 def test_results_are_utc() -> None:

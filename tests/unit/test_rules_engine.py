@@ -7,6 +7,8 @@ import pytest
 
 from rules import index
 from rules.engine import ChosenAnswer, evaluate, evaluate_batch
+from rules.expression import MANY
+from rules.fields import FIELDS
 from rules.model import TemplateText
 from rules.policy import Policy
 from schemas.decision import Facts
@@ -124,12 +126,25 @@ def test_conditions(when: str, expected: bool) -> None:
         ("contacts_7d >= 2 && customer_tier == 'Gold'", False),
         ("attribute['none'] == 'x'", False),  # breaks, and so does not fire
         ("'a'", False),
+        ("flags.exists(flag, flag == 'left')", True),
+        ("'right' in flags && size(flags) == 2", True),
+        ("size(phone) == 0", True),
     ],
 )
 def test_expressions(expression: str, expected: bool) -> None:
     chosen = policy(f'- {{name: r, when: "{expression}", tags: yes}}')
     contact = email(headers=(("List-ID", "news.shop"),))
-    assert bool(evaluate(chosen, accepted(contact), Facts(), NOW).tags) is expected
+    interaction = accepted(contact, flags=("left", "right"))
+    assert bool(evaluate(chosen, interaction, Facts(), NOW).tags) is expected
+
+
+def test_in_expressions_fields_of_many_values_are_lists() -> None:
+    named = call(sender={"kind": "phone", "address": "+491"}, content={**call().content.model_dump(), "caller": "+492"})
+    both = policy("- {name: r, when: \"'+491' in phone && '+492' in phone\", tags: yes}")
+    assert evaluate(both, accepted(named), Facts(), NOW).tags == ("yes",)
+    one = {"weekday", "time", "holiday", "business_hours", "queue", "tier"}
+    several = {name for name, field in FIELDS.items() if field.plain is None and not field.named}
+    assert several - one - {"message"} == set(MANY)
 
 
 def test_the_new_text_is_what_is_not_quoted() -> None:
@@ -229,7 +244,13 @@ def test_the_first_failing_condition_with_its_value() -> None:
     }
     assert (deep.file, deep.line) == ("rules/a.yaml", 2)
     assert (negated.failed.path, negated.failed.operator) == ("when.not", "not in")
-    assert (either.failed.path, either.failed.actual) == ("when.any", "email")
+    assert msgspec.to_builtins(either.failed) == {
+        "path": "when.any",
+        "field": "channel, verdict",
+        "operator": "any",
+        "expected": ["channel equals chat", "verdict equals verified"],
+        "actual": ["email", "unknown"],
+    }
 
 
 def test_values_in_a_trace_are_short() -> None:

@@ -48,7 +48,7 @@ def test_the_first_row_that_fits_unless_a_rule_has_spoken(facts: Facts, more: An
 def test_targets_by_channel_and_tier_and_by_rule() -> None:
     assert prioritise(chosen(), accepted(chat()), Facts(), RuleResult()).target == timedelta(minutes=2)
     ruled = prioritise(chosen(), accepted(), Facts(), RuleResult(target=timedelta(minutes=5), target_rule="x"))
-    assert (ruled.target, ruled.target_why) == (timedelta(minutes=5), "5m: rule x")
+    assert (ruled.target, ruled.target_why) == (timedelta(minutes=5), "5m in business hours default: rule x")
     own = chosen(targets={"chat": {"P1": "1s", "P2": "2s", "P3": "3s", "P4": "4s"}})
     assert prioritise(own, accepted(chat()), Facts(), RuleResult()).target == timedelta(seconds=3)
     assert prioritise(own, accepted(), Facts(), RuleResult()).target == timedelta(hours=8)
@@ -59,12 +59,12 @@ def test_a_repeat_contact_shortens_within_bounds() -> None:
     again = prioritise(chosen(modifiers=modifiers), accepted(), Facts(contacts_7d=1), RuleResult())
     assert (again.target, again.target_why) == (
         timedelta(hours=2),
-        "2h: email, P3, repeat contact × 0.1, never less than × 0.25",
+        "2h in business hours default: email, P3, repeat contact × 0.1, never less than × 0.25",
     )
     follow_up = accepted(occasion="follow_up")
     assert (
         prioritise(chosen(modifiers=modifiers), follow_up, Facts(contacts_7d=1), RuleResult()).target_why
-        == "8h: email, P3"
+        == "8h in business hours default: email, P3"
     )
 
 
