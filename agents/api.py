@@ -60,7 +60,20 @@ def make_router(context: Context) -> APIRouter:
         )
 
     @router.get("/work-items", summary="What waits, in the order in which it is handed out, and what is mine")
-    async def line(agent: Signed, limit: Annotated[int, Query(ge=1, le=LINE)] = 50) -> Line:
+    async def line(
+        agent: Signed,
+        limit: Annotated[int, Query(ge=1, le=LINE)] = 50,
+        reference: Annotated[
+            str | None, Query(max_length=100, description="Only what the customer knows by it.")
+        ] = None,
+    ) -> Line:
+        if reference is not None:
+            named = await database.read(lambda conn: work_items.under_reference(conn, reference))
+            seen = [item for item in named if access.may_see(agent, item)]
+            return Line(
+                waiting=tuple(item for item in seen if item.state is WorkItemState.QUEUED),
+                mine=tuple(item for item in seen if item.agent == agent.name),
+            )
         waiting = await database.read(lambda conn: work_items.line(conn, agent.queues, limit))
         held = await database.read(lambda conn: work_items.of_agent(conn, agent.name))
         return Line(waiting=tuple(waiting), mine=tuple(held))

@@ -123,8 +123,9 @@ class Lifecycle:
             await _noted(f"{service.name}.stop", service.stop(), share, late, errors)
         return StopReport(tuple(late), tuple(errors))
 
-    async def run_until(self, stop: asyncio.Event) -> RunReport:
-        """Start, wait until `stop` is set or a service dies, stop. Raises only what `start` raises.
+    async def run_until(self, stop: asyncio.Event, *, ready: Callable[[], None] = lambda: None) -> RunReport:
+        """Start, wait until `stop` is set or a service dies, stop. Raises only what `start` raises. `ready` is called
+        when everything has started.
 
         A start that takes long is given up when `stop` is set.
         """
@@ -140,6 +141,7 @@ class Lifecycle:
         if starting.cancelled():
             return RunReport(None, StopReport())
         starting.result()
+        ready()
         waiters: dict[asyncio.Task[Any], str] = {asyncio.create_task(stop.wait(), name="stop-event"): ""}
         for service in self._services:
             if isinstance(service, Watched):

@@ -124,6 +124,15 @@ def line(conn: Connection, queues: Sequence[str], limit: int) -> list[WorkItem]:
     return [item_of(row._asdict()) for row in conn.execute(_line(queues).limit(limit))]
 
 
+def under_reference(conn: Connection, reference: str) -> list[WorkItem]:
+    """The open items of the conversation that the customer knows by this."""
+    query = select(work_items).where(
+        func.lower(work_items.c.reference) == reference.strip().lower(),
+        work_items.c.state.in_([state.value for state in OPEN_WORK_ITEM_STATES]),
+    )
+    return [item_of(row._asdict()) for row in conn.execute(query.order_by(work_items.c.id))]
+
+
 def of_agent(conn: Connection, agent: str) -> list[WorkItem]:
     query = select(work_items).where(work_items.c.agent == agent, work_items.c.state == WorkItemState.ASSIGNED.value)
     return [item_of(row._asdict()) for row in conn.execute(query.order_by(work_items.c.deadline))]

@@ -6,19 +6,33 @@ from schemas.errors import NotFound, StateConflict
 from schemas.states import InteractionState
 from store import dead_letters, holds, ledger
 from switchboard.base import Base
+from switchboard.trace import targets
 
 ACTOR = "cli"
 
 
-async def release(base: Base, interaction_id: str) -> int:
-    """Put a held interaction back in front of the router, without the rule that held it. Returns the round.
+async def release(base: Base, identity: str) -> int:
+    """Put a held interaction back in front of the router, without the rule that held it. Returns the round. `identity`:
+    its id, or a reference under which one is held.
 
     Raises NotFound, StateConflict.
     """
     now = base.clock.now()
     return await base.database.write(
-        lambda conn: holds.release(conn, base.store.outbox, interaction_id, actor=ACTOR, now=now)
+        lambda conn: holds.release(conn, base.store.outbox, _held(conn, identity), actor=ACTOR, now=now)
     )
+
+
+def _held(conn: Connection, identity: str) -> str:
+    if ledger.standings(conn, [identity]):
+        return identity
+    known = ledger.standings(conn, [interaction_id for interaction_id, _ in targets(conn, identity)])
+    held = sorted(standing.id for standing in known.values() if standing.state is InteractionState.HELD)
+    if not held:
+        raise StateConflict(f"nothing of {identity} is held", hint="switchboard interactions list --state held")
+    if len(held) > 1:
+        raise StateConflict(f"{len(held)} of {identity} are held: name one by its id", hint=", ".join(held))
+    return held[0]
 
 
 async def replay(base: Base, letter_id: str) -> str:

@@ -3,8 +3,9 @@
 import asyncio
 import os
 import sys
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -121,9 +122,38 @@ def token(name: Name, label: Annotated[str, typer.Option(help="What it is for.")
         err.print("[dim]Keep it: it is not shown again. Clients read it from SWITCHBOARD_TOKEN.[/]")
 
 
+@group.command("queue")
+def queue_(url: Url = None, json: Json = False) -> None:
+    """What you hold, and what waits for you, in the order in which it is handed out. The token comes from
+    SWITCHBOARD_TOKEN."""
+    quiet_logs()
+    secret = _token()
+
+    async def work() -> list[dict[str, Any]]:
+        async with QueueConsumer(url or configuration().public_url, secret) as queue:
+            return await queue.line()
+
+    rows = [
+        {
+            "id": item["id"],
+            "reference": item["reference"],
+            "state": "yours" if item["agent"] else "waits",
+            "channel": item["channel"],
+            "tier": item["tier"],
+            "queue": item["queue"],
+            "deadline": datetime.fromisoformat(item["deadline"]),
+            "subject": item["subject"],
+            "reason": item["reason"],
+        }
+        for item in asyncio.run(work())
+    ]
+    columns = ["id", "reference", "state", "channel", "tier", "queue", "deadline", "subject"]
+    show(rows, title="Queue", columns=columns, json=json, empty="Nobody waits.")
+
+
 @group.command()
 def answer(
-    item: Annotated[str, typer.Argument(metavar="ITEM", help="The work item's id.")],
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="The work item's id, or its reference, such as SB-1042.")],
     text: Annotated[str, typer.Argument(help="Your answer; -: read it from standard input.")] = "-",
     attach: Annotated[list[Path] | None, typer.Option("--attach", metavar="FILE", help="Goes with the mail.")] = None,
     cc: Annotated[list[str] | None, typer.Option("--cc", metavar="ADDR", help="Gets the mail as well.")] = None,
@@ -142,7 +172,7 @@ def answer(
 
     async def work() -> None:
         async with QueueConsumer(url or configuration().public_url, secret) as queue:
-            held = await queue.accept(item)
+            held = await queue.accept(item if ":" in item else await queue.find(item))
             if keep:
                 await held.reply(words, files=attach or (), cc=cc or ())
             else:

@@ -50,6 +50,14 @@ class Globals:
 options = Globals()
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from switchboard.version import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def main(
     config: Annotated[
@@ -57,6 +65,9 @@ def main(
     ] = Path(DEFAULT_FILE),
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     options.config, options.verbose, options.quiet = config, verbose, quiet
 

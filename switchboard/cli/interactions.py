@@ -46,7 +46,7 @@ def list_(
 
 
 @group.command()
-def release(identity: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+def release(identity: Annotated[str, typer.Argument(metavar="ID|REFERENCE")]) -> None:
     """Decide again on a held interaction, without the rule that held it."""
     quiet_logs()
 

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -17,6 +17,9 @@ from switchboard.cli.app import configuration, options, quiet_logs
 from switchboard.cli.exits import FINDINGS
 from switchboard.cli.output import Json, emit, err, out, table
 from switchboard.version import __version__
+
+if TYPE_CHECKING:
+    from switchboard.house import House
 
 STATES = ("received", "queued", "answering", "answered", "held", "closed", "dead_letter")
 
@@ -98,10 +101,15 @@ def run(
         house = House(found, roles or ())  # type: ignore[arg-type]
         stop = asyncio.Event()
         with stop_on_signals(stop):
-            report = await house.lifecycle.run_until(stop)
+            report = await house.lifecycle.run_until(stop, ready=lambda: _ready(house))
         return 1 if report.died else 0
 
     raise typer.Exit(asyncio.run(work()))
+
+
+def _ready(house: "House") -> None:
+    if house.http is not None and not options.quiet:
+        err.print(f"ready at {house.http.url}", highlight=False)
 
 
 def router_process(broker: Annotated[str, typer.Option()], group: Annotated[str, typer.Option()]) -> None:
@@ -186,8 +194,9 @@ def trace(identity: Annotated[str, typer.Argument(metavar="ID|REFERENCE")], json
     for row in rows:
         passed = row["at"] - start  # type: ignore[operator]
         assert isinstance(passed, timedelta)
-        stamp = f"[dim]+{passed.total_seconds():8.3f} s[/]  [bold]{row['event']}[/]"
+        at = f"{row['at'].astimezone():%Y-%m-%d %H:%M:%S}"  # type: ignore[attr-defined]
+        stamp = f"[dim]{at}  +{passed.total_seconds():8.3f} s[/]  [bold]{row['event']}[/]"
         first, *more = str(row["text"]).split("\n")
         out().print(f"{stamp}  {escape(first)}", highlight=False)
         for line in more:
-            out().print(f"{'':14}{escape(line)}", highlight=False)
+            out().print(f"{'':35}{escape(line)}", highlight=False)

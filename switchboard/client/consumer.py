@@ -11,10 +11,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import aiohttp
 
-from switchboard.client.errors import SwitchboardClientError, Unauthorized, Unreachable, error_of
+from switchboard.client.errors import (
+    Conflict,
+    NotThere,
+    SwitchboardClientError,
+    Unauthorized,
+    Unreachable,
+    error_of,
+)
 from switchboard.client.items import WorkItem, item_of, item_path
 
 TIMEOUT_S = 20.0
@@ -108,6 +116,21 @@ class QueueConsumer:
         """What waits, in the order in which it is handed out."""
         line = await self.call("GET", "/work-items")
         return list(line["waiting"])
+
+    async def line(self, reference: str | None = None) -> list[dict[str, Any]]:
+        """What this agent holds, and what waits, in the order in which it is handed out; of one reference (SB-1042)."""
+        query = "" if reference is None else f"?reference={quote(reference, safe='')}"
+        line = await self.call("GET", f"/work-items{query}")
+        return [*line["mine"], *line["waiting"]]
+
+    async def find(self, reference: str) -> str:
+        """The id of the work item under a reference. Raises NotThere, Conflict when there are several."""
+        found = [str(item["id"]) for item in await self.line(reference)]
+        if not found:
+            raise NotThere(f"nothing of {reference} waits for you, or is with you", hint="switchboard agents queue")
+        if len(found) > 1:
+            raise Conflict(f"{reference} has {len(found)} work items: name one by its id", hint=", ".join(found))
+        return found[0]
 
     async def run(self, handle: Callable[[WorkItem], Awaitable[None]], *, concurrency: int = 1) -> None:
         """Hand every item to `handle`, `concurrency` at a time, until cancelled. Raises Unauthorized, Unreachable.

@@ -27,6 +27,7 @@ from store.tables import decisions, interactions
 from switchboard.demo.cast import Customer, cast
 from switchboard.demo.guest import guest_router
 from switchboard.demo.mail import CustomersMailServer
+from switchboard.demo.plain import PlainProgress
 from switchboard.demo.players import Town, play, write_calls
 from switchboard.demo.scene import ledger_table, scene, waits_table
 from switchboard.demo.staff import serve
@@ -88,7 +89,11 @@ async def _perform(
     tasks = TaskOwner()
     stop = asyncio.Event()
     with stop_on_signals(stop):
-        with console.status("starting broker, store, router, channels and desk …"):
+        starting = "starting broker, store, router, channels and desk …"
+        plain = None if console.is_terminal else PlainProgress()
+        if plain is not None:
+            plain.say(starting)
+        with console.status(starting):
             await house.lifecycle.start()
         try:
             tokens = await _staff(house, guest, people)
@@ -100,21 +105,31 @@ async def _perform(
                 for customer in people:
                     tasks.spawn(f"customer {customer.number}", _play(customer, town, session), forever=False)
                 await write_calls([c for c in people if c.channel == "phone_log"], town)
-                with Live(console=console, refresh_per_second=8, transient=True) as live:
+                live = Live(console=console, refresh_per_second=8, transient=True) if plain is None else None
+                with live or contextlib.nullcontext():
                     while True:
                         balance = await house.base.database.read(ledger.balance)
                         latest = await house.base.database.read(_latest)
-                        live.update(
-                            scene(
-                                balance=balance,
+                        if plain is not None:
+                            plain.tell(
                                 written=len(town.written),
+                                total=len(people),
                                 read=len(town.read),
                                 due=len(due),
-                                total=len(people),
-                                served=served,
-                                events=[*latest, *news],
+                                accepted=balance.total.accepted,
                             )
-                        )
+                        if live is not None:
+                            live.update(
+                                scene(
+                                    balance=balance,
+                                    written=len(town.written),
+                                    read=len(town.read),
+                                    due=len(due),
+                                    total=len(people),
+                                    served=served,
+                                    events=[*latest, *news],
+                                )
+                            )
                         over = time.monotonic() - begun > LIMIT_S or stop.is_set()
                         if over or _settled(balance, town, due, len(people)):
                             break
@@ -132,6 +147,7 @@ async def _perform(
                 svg.write_text(re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL), encoding="utf-8")
             if keep and not stop.is_set():
                 await tasks.cancel_all(5.0)  # the agents go home: whoever watches may answer now
+                console.print(f"ready at {stage.http}", highlight=False)
                 console.print("Running until Ctrl-C. Write in the chat, and answer at the desk on the live page.")
                 await stop.wait()
         finally:

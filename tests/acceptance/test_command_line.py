@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -9,17 +10,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import Connection
 
 from router.core.triage import decide
 from schemas.decision import Facts
 from schemas.fast import as_model, as_struct
-from store import decisions, ledger, policies
+from schemas.reply import Reply
+from schemas.states import DeliveryState, InteractionState
+from store import decisions, deliveries, ledger, policies, replies
 from store.blobs import Blobs
 from store.database import Database
 from store.intake import Intake
 from store.outbox import Outbox
 from store.schema import upgrade
 from tests.kit.contacts import NOW, arrival, chat, email
+from tests.kit.events import examples
 from tests.kit.policies import example_policy
 
 pytestmark = pytest.mark.acceptance
@@ -54,6 +59,7 @@ def store(folder: Path) -> tuple[Database, Intake]:
 def test_help_version_and_mistakes(folder: Path) -> None:
     assert "demo" in sb(folder, "--help").stdout
     assert rows(sb(folder, "version", "--json")) == [{"version": "0.1.0"}]
+    assert sb(folder, "--version", config=False).stdout == "0.1.0\n"
     assert sb(folder, "no-such-verb").returncode == 2
     missing = sb(folder, "--config", "nowhere.yaml", "check", config=False)
     assert missing.returncode == 2
@@ -122,6 +128,8 @@ def test_ledger_interactions_trace_and_dead_letters(folder: Path) -> None:
     story = rows(sb(folder, "trace", "SB-1001", "--json"))
     assert story[0]["event"] == "received"
     assert story == rows(sb(folder, "trace", identity, "--json"))
+    told = sb(folder, "trace", "SB-1001").stdout
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  \+   0\.000 s  received", told), told
     assert sb(folder, "trace", "SB-9999").returncode == 4
     assert sb(folder, "trace", "XX-1001").returncode == 4, "the right digits of another house"
     assert sb(folder, "trace", "sb-1001").returncode == 0
@@ -134,6 +142,63 @@ def test_ledger_interactions_trace_and_dead_letters(folder: Path) -> None:
     assert (total["accepted"], total["closed"], total["balanced"]) == (3, 1, True)
     assert sb(folder, "deliveries", "resolve", "nothing", "--sent").returncode == 4
     assert rows(sb(folder, "deliveries", "list", "--json")) == []
+
+
+def test_a_held_message_is_released_by_its_reference_if_that_is_clear(folder: Path) -> None:
+    assert sb(folder, "migrate").returncode == 0
+    database, intake = store(folder)
+
+    async def fill() -> list[str]:
+        policy = example_policy()
+        async with database:
+            await database.write(lambda c: policies.activate(c, policy.version, policy.source.to_json(), NOW))
+            found = [await intake.accept(arrival(chat(f"message {n}", n=n)), NOW) for n in (1, 2)]
+            ids = [each.interaction_id for each in found]
+            held = InteractionState.HELD
+            await database.write(
+                lambda c: ledger.move(c, ids, held, frm=[InteractionState.RECEIVED], actor="test", at=NOW)
+            )
+        return ids
+
+    ids = asyncio.run(fill())
+    both = sb(folder, "interactions", "release", "SB-1001")
+    assert (both.returncode, "2 of SB-1001 are held" in both.stderr) == (1, True)
+    assert all(each in both.stderr for each in ids)
+    assert sb(folder, "interactions", "release", ids[0]).returncode == 0
+    assert sb(folder, "interactions", "release", "sb-1001").returncode == 0
+    none = sb(folder, "interactions", "release", "SB-1001")
+    assert (none.returncode, "nothing of SB-1001 is held" in none.stderr) == (1, True)
+    assert sb(folder, "interactions", "release", "SB-9999").returncode == 4
+
+
+def test_deferred_deliveries_are_tried_at_once(folder: Path) -> None:
+    assert sb(folder, "migrate").returncode == 0
+    database, _ = store(folder)
+    made = examples()["reply"]
+    assert isinstance(made, Reply)
+
+    async def fill() -> None:
+        async with database:
+
+            def work(c: Connection) -> None:
+                out = Outbox(lambda key: 0)
+                replies.request(c, out, [made])
+                deliveries.copy_in(c, [made], NOW)
+                deliveries.arrive(c, "s", NOW, datetime.max.replace(tzinfo=UTC))
+                who = made.recipient.address
+                assert deliveries.begin(c, made.id, who, owner="s", provider_id="x", now=NOW)
+                deliveries.finish(c, out, made.id, who, DeliveryState.DEFERRED, frm=[DeliveryState.ATTEMPTING], now=NOW)
+
+            await database.write(work)
+
+    assert sb(folder, "deliveries", "retry", made.id).returncode == 4
+    asyncio.run(fill())
+    for words in ((made.id,), ("--account", made.account), ("--all-deferred",)):
+        done = sb(folder, "deliveries", "retry", *words)
+        assert (done.returncode, "1 delivery is due now" in done.stderr) == (0, True), done.stderr
+    assert sb(folder, "deliveries", "retry").returncode == 2
+    assert sb(folder, "deliveries", "retry", made.id, "--all-deferred").returncode == 2
+    assert sb(folder, "deliveries", "retry", "--account", "nobody").returncode == 2
 
 
 def test_rules_explain_a_mail_from_a_file(folder: Path) -> None:

@@ -59,6 +59,7 @@ async def test_kill_9_of_everything_under_load_loses_nothing_and_answers_nobody_
             sent = await database.read(lambda conn: deliveries.listing(conn, DeliveryState.SENT, 1000))
             assert {row.provider_id for row in sent if row.channel == "email"} <= ids
         assert await process.stop() == 0
+        assert f"ready at {stage.http}\n" in (stage.folder / "run.log").read_text()
     finally:
         with contextlib.suppress(AssertionError, ProcessLookupError):
             await process.kill()

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+import orjson
 import pytest
 from sqlalchemy.engine import Connection
 
@@ -187,6 +188,33 @@ async def test_the_command_line_attaches_files(site: Site, tmp_path: Path) -> No
     assert code == 0, said
     made = (await site.house.database.read(lambda c: replies.of_conversation(c, asked.conversation_id)))[-1]
     assert (made.text, made.cc, [f.name for f in made.files]) == ("Enclosed.", ("bob@example.net",), ["list.csv"])
+
+
+async def test_the_command_line_shows_ids_and_takes_references(site: Site) -> None:  # noqa: F811
+    asked, other = await site.queued(email(), email("m2", sender="bob@example.net"))
+
+    async def agents(*words: str) -> tuple[int, str, str]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "switchboard", "agents", *words, "--url", site.url),
+            env={**os.environ, "SWITCHBOARD_TOKEN": site.tokens["ada"]},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        told, said = await asyncio.wait_for(process.communicate(), 60)
+        return process.returncode or 0, told.decode(), said.decode()
+
+    _, told, _ = await agents("queue", "--json")
+    waiting = [orjson.loads(line) for line in told.splitlines()]
+    ids = [(await site.item(each)).id for each in (asked, other)]
+    assert {(row["id"], row["reference"]) for row in waiting} == set(
+        zip(ids, (asked.reference, other.reference), strict=True)
+    )
+    code, _, said = await agents("answer", other.reference.lower(), "It left today.")
+    assert code == 0, said
+    texts = [r.text for r in await site.house.replies(other) if not r.automatic]
+    assert texts == ["It left today."]
+    code, _, said = await agents("answer", other.reference, "Again.")
+    assert (code, "nothing of" in said, "agents queue" in said) == (4, True, True), said
 
 
 async def test_whoever_was_added_in_copy_takes_part(site: Site) -> None:  # noqa: F811

@@ -112,6 +112,19 @@ async def test_run_until_ends_on_a_signal() -> None:
     assert report.stopped.clean
 
 
+async def test_ready_is_said_when_everything_has_started_and_not_before() -> None:
+    journal: list[str] = []
+    stop = asyncio.Event()
+
+    def ready() -> None:
+        journal.append("ready")
+        stop.set()
+
+    lifecycle = Lifecycle([Part("a", journal), Part("b", journal)], drain_timeout=1)
+    await asyncio.wait_for(lifecycle.run_until(stop, ready=ready), 2)
+    assert journal[:3] == ["a.start", "b.start", "ready"]
+
+
 async def test_two_services_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="share a name"):
         Lifecycle([Part("a", []), Part("a", [])], drain_timeout=1)
