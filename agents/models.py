@@ -53,6 +53,7 @@ class Message(Model):
     text: str
     state: str
     flags: tuple[str, ...] = ()
+    automatic: str = Field(default="", description="What a machine wrote: receipt, auto_reply, bounce, …")
     is_note: bool = Field(default=False, description="An agent's mail to the conversation; the customer has no copy.")
     attachments: tuple[str, ...] = ()
     why: tuple[str, ...] = Field(default=(), description="The decision, in words.")

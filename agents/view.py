@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from agents.models import Answer, Item, Message
+from schemas.interaction import EmailContent, Interaction
 from schemas.reply import Reply
 from schemas.states import DeliveryState
 from schemas.work_item import WorkItem
@@ -33,6 +34,7 @@ def view(conn: Connection, item: WorkItem) -> Item:
                 text=interaction.text,
                 state=standing.state.value,
                 flags=interaction.flags,
+                automatic=_class(interaction),
                 is_note=NOTE in interaction.flags,
                 attachments=tuple(a.name or a.media_type for a in interaction.attachments),
                 why=tuple(decisions.in_words(*made[interaction.id])) if interaction.id in made else (),
@@ -50,6 +52,11 @@ def view(conn: Connection, item: WorkItem) -> Item:
         linked_to=linked,
         highest_seq=max((m.seq for m in messages), default=0),
     )
+
+
+def _class(interaction: Interaction) -> str:
+    known = interaction.content.automatic_class if isinstance(interaction.content, EmailContent) else ""
+    return known or ("automatic" if interaction.automatic else "")
 
 
 def _answer(reply: Reply, rows: Sequence[deliveries.Row]) -> Answer:

@@ -25,6 +25,8 @@ from store.tables import acceptances, interactions, payloads
 ACTOR = "intake"
 NOTE = "internal_note"
 """The flag of a mail that one of our agents wrote to a conversation: kept and shown, never decided on or answered."""
+RECEIPT = "receipt"
+"""The flag of a receipt for a mail of the conversation: kept and shown, it needs no decision."""
 _SETTLED = [InteractionState.ANSWERED.value, InteractionState.CLOSED.value]
 
 
@@ -62,6 +64,8 @@ class Candidate:
     collided: bool = False
     note_by: str = ""
     """The agent who wrote it to a conversation, as an internal note."""
+    is_receipt: bool = False
+    """For a mail of the conversation that it has joined."""
     result: Acceptance | None = None
 
     def __post_init__(self) -> None:
@@ -73,6 +77,7 @@ class Candidate:
     @property
     def flags(self) -> tuple[str, ...]:
         more = (("id_collision",) if self.collided else ()) + ((NOTE,) if self.note_by else ())
+        more += (RECEIPT,) if self.is_receipt else ()
         return (*self.arrival.contact.flags, *more)
 
 
@@ -136,7 +141,10 @@ def _accept(
     for candidate, thread in zip(new, threads, strict=True):
         candidate.note_by = writers.get(candidate.arrival.contact.sender.address, "") if thread.is_note else ""
     places = conversations.enter(conn, list(zip(threads, contacts, owners, strict=True)), now)
-    occasions = _occasions(conn, places, notes={n for n, candidate in enumerate(new) if candidate.note_by})
+    for candidate, place in zip(new, places, strict=True):
+        candidate.is_receipt = place.seq > 1 and conversations.is_receipt(candidate.arrival.contact)
+    notes = {n for n, candidate in enumerate(new) if candidate.note_by or candidate.is_receipt}
+    occasions = _occasions(conn, places, notes=notes)
     version = policies.active_version(conn)
     made = [
         _interaction(candidate, place, customer_id, occasion, version, now, reference)
@@ -290,6 +298,8 @@ def _entry(candidate: Candidate, interaction: Interaction) -> ledger.NewEntry:
         state, reason = InteractionState.CLOSED, "archived"
     elif candidate.note_by:
         state, reason, actor = InteractionState.CLOSED, NOTE, f"agent:{candidate.note_by}"
+    elif candidate.is_receipt:
+        state, reason = InteractionState.CLOSED, RECEIPT
     elif candidate.arrival.hold:
         state, reason = InteractionState.HELD, candidate.arrival.hold
     return ledger.NewEntry(

@@ -74,7 +74,8 @@ def resolve(conn: Connection, asked: Sequence[Asked], settled_before: datetime |
     for each, of_one, own in zip(asked, known, computed, strict=True):
         mine = next((canonical[id_] for id_ in of_one if each.is_note or _may_join(each.contact, id_, roles)), None)
         # A chat stays its session, a form or a call has nothing that comes later.
-        is_over = (mine or canonical[own]) in over and not (each.is_note and mine)
+        quiet = each.is_note or is_receipt(each.contact)  # it changes nothing for anybody
+        is_over = (mine or canonical[own]) in over and not (quiet and mine)
         if is_over and isinstance(each.contact.content, EmailContent):
             fresh = ids.conversation_id(each.contact.account, each.contact.native_id, _owner(each.contact))
             if fresh not in over:
@@ -86,6 +87,11 @@ def resolve(conn: Connection, asked: Sequence[Asked], settled_before: datetime |
         linked = canonical[of_one[0]] if of_one else None
         threads.append(Thread(canonical[own], linked if linked != canonical[own] else None))
     return threads
+
+
+def is_receipt(contact: Contact) -> bool:
+    """A machine says that a mail was displayed, or delivered and not looked at (RFC 8098)."""
+    return isinstance(contact.content, EmailContent) and contact.content.automatic_class == "receipt"
 
 
 def _may_join(contact: Contact, conversation_id: str, roles: Mapping[tuple[str, str], str]) -> bool:

@@ -157,7 +157,8 @@ def _show(console: Console, item: WorkItem) -> None:
     for said in sorted(everything, key=lambda said: said.at):
         if isinstance(said, Message):
             body.append(f"{said.sender_name or said.sender or 'customer'} ", "bold cyan")
-            body.append(f"{said.at.astimezone():%H:%M} {'internal note' if said.is_note else said.verdict}\n", "dim")
+            kind = "internal note" if said.is_note else said.automatic.replace("_", " ") or said.verdict
+            body.append(f"{said.at.astimezone():%H:%M} {kind}\n", "dim")
         else:
             body.append(f"{said.author} ", "bold green")
             body.append(f"{said.at.astimezone():%H:%M} {said.delivery}\n", "dim")

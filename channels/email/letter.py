@@ -41,8 +41,9 @@ class Letter:
     ours: bool = False
     """One of our own mails: its recipients take part from then on."""
     about: str | None = None
-    """For a bounce: the mail that came back, and whose it was."""
+    """The mail that came back, or that a receipt is for."""
     about_recipients: Sequence[str] = ()
+    """Whose the mail was that came back."""
 
 
 def stable(message_id: str) -> str:
@@ -96,6 +97,6 @@ def letter_of(mail: Mail) -> Letter:
         thread_index=clean_line(mail.root.first("Thread-Index"))[:2000],
         subject=mail.subject,
         ours=mail.automatic.kind == "own",
-        about=bounce.about_message_id if bounce else None,
+        about=bounce.about_message_id if bounce else mail.receipt_for,
         about_recipients=list(bounce.recipients) if bounce else [],
     )

@@ -35,6 +35,8 @@ class Message:
     at: datetime
     why: tuple[str, ...] = ()
     is_note: bool = False
+    automatic: str = ""
+    """What a machine wrote: receipt, auto_reply, bounce, …; "" for what a person did."""
 
 
 @dataclass(frozen=True, slots=True)

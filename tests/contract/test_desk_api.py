@@ -227,6 +227,18 @@ async def test_what_is_set_aside_is_released_or_closed_with_one_call(site: Site)
     assert await site.house.state(second) is S.CLOSED
 
 
+async def test_an_item_shows_what_a_machine_wrote(site: Site) -> None:
+    (asked,) = await site.queued(email())
+    receipt = email("r1", references=("m1@example.org",), text="Your mail was displayed.", automatic="a receipt")
+    content = receipt.content.model_copy(update={"automatic_class": "receipt"})
+    await site.house.accept(receipt.model_copy(update={"content": content}))
+    async with site.http("ada") as session:
+        async with session.get(f"/api/desk/work-items/{quote((await site.item(asked)).id, safe='')}") as response:
+            shown = (await response.json())["messages"]
+        assert [(m["automatic"], m["state"]) for m in shown] == [("", "queued"), ("receipt", "closed")]
+        assert shown[1]["text"] == "Your mail was displayed."
+
+
 async def test_what_others_have_set_aside_hides_nothing_of_mine(site: Site) -> None:
     """The newest were read first and looked through afterwards: mine could be older than all that were read."""
     old = await site.house.accept(email("old", queue="complaints"))

@@ -11,6 +11,7 @@ from channels.email.parser.parse import parse
 from channels.email.threading import Tokens
 from schemas.interaction import Contact, EmailContent, Verdict
 from store import agents, desk, ledger, policies
+from store import conversations as conversations_
 from store.blobs import Blobs
 from store.database import Database
 from store.intake import Acceptance, Intake
@@ -158,6 +159,44 @@ async def test_an_agents_mail_to_a_conversation_is_an_internal_note(intake: Inta
     assert note.interaction_id not in waiting
     more = await accept(intake, mail("m@x", "In-Reply-To: <n@x>"))
     assert more.conversation_id == question.conversation_id, "what quotes a note still belongs there"
+
+
+RECEIPT = (
+    "Content-Type: multipart/report; report-type=disposition-notification; boundary=b",
+    "",
+    "--b",
+    "Content-Type: text/plain",
+    "",
+    "Your mail was displayed.",
+    "--b",
+    "Content-Type: message/disposition-notification",
+    "",
+    "Original-Message-ID: <Ours@shop.example>",
+    "Disposition: manual-action/MDN-sent-manually; displayed",
+    "--b--",
+)
+
+
+async def test_a_receipt_for_a_mail_of_ours_is_a_note_that_reopens_nothing(intake: Intake, database: Database) -> None:
+    question = await accept(intake, mail("q@x"))
+
+    def settled(conn: Connection) -> None:
+        conversations_.index_messages(conn, question.conversation_id, ["ours@shop.example"])
+        conn.execute(update(interactions).values(state="answered"))
+
+    await database.write(settled)
+    mine = await accept(intake, mail("r@x", *RECEIPT), LATER)
+    strange = await accept(intake, mail("s@x", *RECEIPT, sender=BOB), LATER)
+    assert (mine.conversation_id, mine.seq) == (question.conversation_id, 2)
+    assert strange.conversation_id != question.conversation_id
+    found = await database.read(lambda c: ledger.find_all(c, [mine.interaction_id, strange.interaction_id]))
+    standing, kept = found[mine.interaction_id]
+    assert (standing.state.value, standing.reason) == ("closed", "receipt")
+    assert kept is not None
+    assert "receipt" in kept.flags
+    assert found[strange.interaction_id][0].state.value == "received", "that is decided on, as any mail"
+    waiting = await database.read(lambda c: c.scalars(select(outbox.c.event_id)).all())
+    assert mine.interaction_id not in waiting
 
 
 async def test_an_answer_goes_to_who_takes_part_not_to_who_wrote_last(intake: Intake, database: Database) -> None:

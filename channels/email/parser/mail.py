@@ -9,7 +9,7 @@ from functools import cached_property
 
 from channels.email.parser import html as html_
 from channels.email.parser.automatic import Automatic, classify, is_daemon
-from channels.email.parser.bounces import Bounce, bounce, from_library
+from channels.email.parser.bounces import Bounce, about_of, bounce, from_library
 from channels.email.parser.complaints import Complaint, complaint
 from channels.email.parser.content import Content, content_of
 from channels.email.parser.fields import address_of_line, header, ids, instant, is_among
@@ -134,6 +134,13 @@ class Mail:
         if self.automatic.kind != "bounce":
             return None
         return bounce(self.root, text=self.text, subject=self.subject, reports=self.content.reports, raw=self.raw)
+
+    @cached_property
+    def receipt_for(self) -> str | None:
+        """The mail that a receipt is about, without brackets."""
+        if self.automatic.kind != "receipt":
+            return None
+        return about_of(self.root, "", self.content.reports)
 
     @cached_property
     def complaint(self) -> Complaint | None:

@@ -7,7 +7,7 @@ import { Deferred, described, Enclosed, enclosed, NOTHING, Undo, Unknown } from 
 const STATES = ["received", "queued", "answering", "answered", "held", "closed", "dead_letter"];
 const OPEN = ["queued", "answering"];
 const CHANNELS = { email: "Email", chat: "Chat", web_form: "Web form", phone_log: "Phone" };
-const words = (state) => state.replace("_", " ");
+const words = (name) => name.replace("_", " ");
 
 // --- talking to the desk ---------------------------------------------------------------------------------------
 
@@ -297,7 +297,7 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
 
   const written = open && open.item.channel !== "phone_log";
   const lines = open ? [
-    ...open.messages.map((m) => ({ id: m.id, at: m.at, who: m.sender_name || m.sender || "customer", text: m.text, note: m.is_note ? "internal note, the customer has no copy" : m.verdict })),
+    ...open.messages.map((m) => ({ id: m.id, at: m.at, who: m.sender_name || m.sender || "customer", text: m.text, note: m.is_note ? "internal note, the customer has no copy" : m.automatic ? `${words(m.automatic)}, written by a machine` : m.verdict })),
     ...open.answers.map((a) => ({ id: a.id, at: a.at, who: a.author, text: a.text, mine: true, answer: a,
       note: [a.delivery, a.cc.length && `copies: ${a.cc.join(", ")}`, a.files.length && `files: ${a.files.join(", ")}`].filter(Boolean).join(" · ") })),
   ].sort((a, b) => a.at.localeCompare(b.at)) : [];
@@ -321,7 +321,7 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
             ${l.answer && l.answer.is_deferred && html`<${Deferred} answer=${l.answer} retry=${retry} busy=${busy} />`}
             ${l.answer && l.answer.is_unknown && html`<${Unknown} answer=${l.answer} settle=${settle} busy=${busy} />`}</li>`)}</ol></div>
         <details><summary>Why is this here?</summary><ul>
-          ${[open.item.reason, ...(open.messages.findLast((m) => !m.is_note) || { why: [] }).why].filter(Boolean).map((w) => html`<li>${w}</li>`)}</ul></details>
+          ${[open.item.reason, ...(open.messages.findLast((m) => !m.is_note && m.why.length) || { why: [] }).why].filter(Boolean).map((w) => html`<li>${w}</li>`)}</ul></details>
         ${written ? html`<label for="reply-text">Your answer</label>
           <textarea id="reply-text" rows="4" ref=${reply} value=${text} onInput=${(e) => setText(e.target.value)}
             onKeyDown=${(e) => e.key === "Enter" && (e.ctrlKey || e.metaKey) && text.trim() && finish(text.trim())}></textarea>
