@@ -1,6 +1,7 @@
 """Answer texts: Jinja2 in a sandbox that can print named fields and nothing else.
 
-A template cannot call anything, reach into objects, include files or multiply texts; what it prints is capped.
+A template cannot call anything, reach into objects, include files or multiply texts (see `rules.sandbox`); what it
+prints is capped.
 Values are never templates: braces in a customer's text are printed as they came.
 """
 
@@ -11,12 +12,10 @@ from typing import Any, NamedTuple
 
 import jinja2
 from jinja2 import meta, nodes
-from jinja2.exceptions import SecurityError
-from jinja2.runtime import LoopContext, Undefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from rules.model import TemplateText
 from rules.problems import did_you_mean, place_of
+from rules.sandbox import FILTERS, SOURCE_CHARS, TESTS, Sandbox, oversized
 from schemas.errors import SwitchboardError
 from schemas.text import clean_line, clean_text
 
@@ -31,48 +30,14 @@ CUSTOMER_FIELDS = frozenset({"subject", "customer_name", "attributes"})
 
 OUTPUT_CHARS = 32 * 1024
 LOOP_TURNS = 10_000
-LOOP_DEPTH = 2
-_FILTERS = (
-    "abs", "capitalize", "d", "default", "e", "escape", "first", "float", "int", "join", "last", "length", "lower",
-    "round", "string", "title", "trim", "truncate", "upper", "urlencode",
-)  # fmt: skip
-_TESTS = ("defined", "undefined", "none", "string", "number", "eq", "ne", "lt", "le", "gt", "ge", "in", "even", "odd")
 
 
 class TemplateError(SwitchboardError):
     """A template could not be compiled or rendered."""
 
 
-class _Sandbox(ImmutableSandboxedEnvironment):
-    intercepted_binops = frozenset({"*", "**", "%"})
-
-    def __init__(self, *, autoescape: bool) -> None:
-        super().__init__(autoescape=autoescape, undefined=jinja2.StrictUndefined, keep_trailing_newline=False)
-        self.globals.clear()
-        self.filters = {name: self.filters[name] for name in _FILTERS}
-        self.tests = {name: self.tests[name] for name in _TESTS}
-
-    def is_safe_callable(self, obj: Any) -> bool:
-        return False
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        if isinstance(obj, Mapping):
-            return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
-        if isinstance(obj, (LoopContext, Undefined)):
-            return super().getattr(obj, attribute)
-        return self.unsafe_undefined(obj, attribute)
-
-    def getitem(self, obj: Any, argument: Any) -> Any:
-        if isinstance(argument, str):
-            return self.getattr(obj, argument)
-        return super().getitem(obj, argument)
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        raise SecurityError(f"{operator} is not available in templates")
-
-
-_TEXT = _Sandbox(autoescape=False)
-_HTML = _Sandbox(autoescape=True)
+_TEXT = Sandbox(autoescape=False)
+_HTML = Sandbox(autoescape=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +101,11 @@ def _variant(text: TemplateText) -> Variant:
     return Variant(_TEXT.from_string(text.subject), _TEXT.from_string(text.text), html, frozenset(names))
 
 
-def _sources(text: TemplateText) -> Iterator[tuple[_Sandbox, str]]:
+def _sources(text: TemplateText) -> Iterator[tuple[Sandbox, str]]:
     yield from ((environment, source) for environment, source, *_ in _parts(text))
 
 
-def _parts(text: TemplateText) -> Iterator[tuple[_Sandbox, str, str, int]]:
+def _parts(text: TemplateText) -> Iterator[tuple[Sandbox, str, str, int]]:
     """(environment, source, its file, lines of that file before it)."""
     yield _TEXT, text.subject, text.file, 0
     yield _TEXT, text.text, text.file, 2  # the subject and an empty line
@@ -168,8 +133,11 @@ def problems_of(text: TemplateText) -> list[Mistake]:
 _Found = Iterator[tuple[int, str, str]]
 
 
-def _mistakes(environment: _Sandbox, source: str) -> _Found:
+def _mistakes(environment: Sandbox, source: str) -> _Found:
     """(line, what, hint)."""
+    if len(source) > SOURCE_CHARS:
+        yield 1, f"longer than {SOURCE_CHARS} characters", ""
+        return
     try:
         tree = environment.parse(source)
         found = [*_unknown(environment, tree), *_forbidden(tree)]
@@ -178,18 +146,20 @@ def _mistakes(environment: _Sandbox, source: str) -> _Found:
             environment.compile(source)  # some mistakes only show when code is made
     except jinja2.TemplateSyntaxError as error:
         yield error.lineno, str(error.message), ""
+    except ValueError as error:  # a number of thousands of digits
+        yield 1, str(error), ""
     except RecursionError:
         yield 1, "nested too deeply", ""
 
 
-def _unknown(environment: _Sandbox, tree: nodes.Template) -> _Found:
+def _unknown(environment: Sandbox, tree: nodes.Template) -> _Found:
     for used in tree.find_all(nodes.Filter):
         if used.name not in environment.filters:
-            yield used.lineno, f"there is no filter {used.name!r} in templates", did_you_mean(used.name, _FILTERS)
+            yield used.lineno, f"there is no filter {used.name!r} in templates", did_you_mean(used.name, FILTERS)
             used.name = "string"  # with an unknown one the names would not be looked for
     for test in tree.find_all(nodes.Test):
         if test.name not in environment.tests:
-            yield test.lineno, f"there is no test {test.name!r} in templates", did_you_mean(test.name, _TESTS)
+            yield test.lineno, f"there is no test {test.name!r} in templates", did_you_mean(test.name, TESTS)
             test.name = "defined"
     own = {node.name for node in tree.find_all(nodes.Name) if node.name in ("self", "super", "caller")}
     for name in (meta.find_undeclared_variables(tree) | own) - set(FIELDS):
@@ -204,18 +174,9 @@ def _forbidden(tree: nodes.Template) -> _Found:
     )
     for node in tree.find_all(kinds):
         yield node.lineno, f"{type(node).__name__.lower()} is not available in templates", ""
-    for node in tree.find_all((nodes.Mul, nodes.Pow, nodes.Mod)):
-        yield node.lineno, "*, ** and % are not available in templates", ""
-    for node in tree.find_all((nodes.Assign, nodes.AssignBlock)):
-        if any(node.find_all((nodes.Concat, nodes.Add))):
-            yield node.lineno, "texts are joined where they are printed, not by set", ""
-    for loop in tree.find_all(nodes.For):
-        if loop.recursive or _depth(loop) > LOOP_DEPTH:
-            yield loop.lineno, f"loops may be nested {LOOP_DEPTH} deep, and not recursive", ""
-
-
-def _depth(loop: nodes.For) -> int:
-    return 1 + max((_depth(inner) for inner in loop.find_all(nodes.For)), default=0)
+    for product in tree.find_all((nodes.Mul, nodes.Pow, nodes.Mod)):
+        yield product.lineno, "*, ** and % are not available in templates", ""
+    yield from ((line, what, "") for line, what in oversized(tree))
 
 
 def echoes_customer(template: Template) -> bool:

@@ -92,12 +92,13 @@ def test_everything_else_is_refused(text: str) -> None:
 
 
 def test_output_is_capped() -> None:
-    wide = one("{% for a in subject %}{% for b in subject %}{{ subject }}{% endfor %}{% endfor %}")
+    wide = one("{% for a in attributes %}{% for b in attributes %}{{ subject }}{% endfor %}{% endfor %}")
+    many = {str(number): "" for number in range(120)}
     with pytest.raises(TemplateError, match="too much"):
-        render(wide, "en", {"subject": "x" * 998})
-    silent = one("{% for a in subject %}{% for b in subject %}{{ company }}{% endfor %}{% endfor %}")
+        render(wide, "en", {"subject": "x" * 998, "attributes": many})
+    silent = one("{% for a in attributes %}{% for b in attributes %}{{ company }}{% endfor %}{% endfor %}")
     with pytest.raises(TemplateError, match="too much"):
-        render(silent, "en", {"subject": "x" * 998, "company": ""})
+        render(silent, "en", {"company": "", "attributes": many})
 
 
 def test_every_mistake_of_a_template_is_listed() -> None:
