@@ -16,6 +16,7 @@ from schemas.decision import CloseReason, Tier
 from schemas.durations import Duration
 from schemas.errors import ConfigError
 from schemas.interaction import Channel, Occasion, Verdict
+from schemas.text import skill
 
 Operator = Literal[
     "contains", "contains_all", "starts_with", "ends_with", "equals", "in", "regex", "exists", "domain", "cidr",
@@ -38,6 +39,8 @@ Span = Annotated[Duration, AfterValidator(_positive)]
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_many)]
 """A list of texts; one text may be written without the brackets."""
+
+Skills = Annotated[Words, AfterValidator(lambda written: tuple(dict.fromkeys(map(skill, written))))]
 
 
 class Leaf(Config):
@@ -98,7 +101,7 @@ class Rule(Config):
     tier: Tier | None = None
     target: Span | None = None
     tags: Words = ()
-    skills: Words = ()
+    skills: Skills = ()
     set: dict[str, str] = Field(default_factory=dict)
     """Attributes to write."""
     affinity: bool | None = None
@@ -213,7 +216,9 @@ class Queue(Config):
 
     business_hours: str | None = None
     """A calendar's name. Without it `default` holds, if there is one; else the queue is always open."""
-    skills: dict[str, Annotated[int, Field(ge=1, le=10)]] = Field(default_factory=dict)
+    skills: dict[Annotated[str, AfterValidator(skill)], Annotated[int, Field(ge=1, le=10)]] = Field(
+        default_factory=dict
+    )
     overflow_to: str | None = None
     overflow_after: Span | None = None
 

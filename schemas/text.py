@@ -40,6 +40,11 @@ Line = Annotated[str, BeforeValidator(_line)]
 """One line from outside, cleaned."""
 
 
+def skill(value: str) -> str:
+    """A skill as it is kept and compared, whoever names it: `German` in a rule is `german` of an agent."""
+    return " ".join(fold(value).split())
+
+
 def fold(value: str) -> str:
     """Case- and accent-insensitive form for comparisons: `Straße` = `STRASSE`, `Café` = `cafe`."""
     if value.isascii():

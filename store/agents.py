@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import Connection
 
 from schemas.errors import NotFound, StateConflict
+from schemas.text import skill
 from store.sql import insert_new
 from store.tables import agent_tokens, agents
 
@@ -47,7 +48,7 @@ def add(
         name=name,
         display_name=display_name or name,
         queues=list(queues),
-        skills=list(skills),
+        skills=list(dict.fromkeys(map(skill, skills))),
         address=address.strip().lower() if address else None,
         created_at=at,
     ):
