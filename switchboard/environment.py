@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from rules.problems import Problem, did_you_mean
 from rules.tree import YamlMap, parse_yaml
 
 PREFIX = "SWITCHBOARD_"
@@ -18,7 +19,7 @@ def overlay(
 ) -> dict[str, str]:
     """Write `SWITCHBOARD_A__B` (and `SWITCHBOARD_A__B_FILE`) and dotted `overrides` into `tree`.
 
-    Variables of other programs that merely share the prefix are left alone: the first part has to be a section.
+    Variables of other programs that merely share the prefix are left alone: they name no section and have no `__`.
     Returns where each overridden key came from.
     """
     places: dict[str, str] = {}
@@ -26,7 +27,13 @@ def overlay(
     values: dict[str, Any] = {}
     for variable, value in sorted(environment.items()):
         key = variable.removeprefix(PREFIX).lower().replace("__", ".")
-        if not variable.startswith(PREFIX) or key.partition(".")[0].removesuffix("_file") not in sections:
+        if not variable.startswith(PREFIX):
+            continue
+        section, dot, rest = key.partition(".")
+        if section.removesuffix("_file") not in sections:
+            if dot and rest:
+                hint = did_you_mean(section, sections)
+                problems.append(str(Problem(variable, f"unknown section {section!r}", hint)))
             continue
         if key.endswith("_file"):
             key = key.removesuffix("_file")

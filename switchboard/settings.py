@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from agents.settings import DeskSettings
 from bus.settings import KafkaSettings
@@ -99,7 +99,7 @@ def load(
             {k: v for k, v in tree.items() if k in Settings.model_fields and v is not None}
         )
     except ValidationError as error:
-        problems += _translate(error, (), tree, name, places)
+        problems += _translate(error, Settings, (), tree, name, places)
     channels = dict(_channels(tree, name, places, problems))
     policy = PolicySource()
     try:
@@ -131,7 +131,7 @@ def _channels(
             try:
                 found[account] = known.settings.model_validate(values or {})
             except ValidationError as error:
-                problems += _translate(error, ("channels", channel, account), tree, name, places)
+                problems += _translate(error, known.settings, ("channels", channel, account), tree, name, places)
         for conflict in known.conflicts(found):
             path = ("channels", channel, *conflict.partition(":")[0].split("."))
             problems.append(f"{_place(tree, path, name, places)}: channels.{channel}.{conflict}")
@@ -156,15 +156,34 @@ def _items(tree: Any) -> list[tuple[str, Any]]:
 
 
 def _translate(
-    error: ValidationError, prefix: tuple[str, ...], tree: Any, name: str, places: Mapping[str, str]
+    error: ValidationError,
+    model: type[BaseModel],
+    prefix: tuple[str, ...],
+    tree: Any,
+    name: str,
+    places: Mapping[str, str],
 ) -> list[str]:
     problems = []
     for one in error.errors(include_url=False, include_input=False):
         path = (*prefix, *one["loc"])
         where = ".".join(str(part) for part in path)
-        what = "unknown key" if one["type"] == "extra_forbidden" else one["msg"].removeprefix("Value error, ")
-        problems.append(str(Problem(_place(tree, path, name, places), f"{where}: {what}")))
+        what, hint = one["msg"].removeprefix("Value error, "), ""
+        if one["type"] == "extra_forbidden":
+            what, hint = "unknown key", _near(model, one["loc"])
+        problems.append(str(Problem(_place(tree, path, name, places), f"{where}: {what}", hint)))
     return problems
+
+
+def _near(model: type[BaseModel], path: tuple[Any, ...]) -> str:
+    """A hint for a key that there is not."""
+    for part in path[:-1]:
+        field = model.model_fields.get(str(part))
+        kinds = (field.annotation, *get_args(field.annotation)) if field is not None else ()
+        inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if inner is None:
+            return ""
+        model = inner
+    return did_you_mean(str(path[-1]), model.model_fields)
 
 
 def _place(tree: Any, path: tuple[Any, ...], name: str, places: Mapping[str, str]) -> str:

@@ -80,6 +80,20 @@ def test_a_mistake_in_the_environment_names_the_variable(config: Path) -> None:
     assert any(problem.startswith("SWITCHBOARD_HTTP__BIND_FILE: cannot read") for problem in found)
 
 
+def test_a_misspelt_variable_is_no_other_programs_business(config: Path) -> None:
+    variables = {
+        "SWITCHBOARD_STOER__URL": "sqlite:///x",
+        "SWITCHBOARD_QUEUS__SUPPORT__SKILLS__GERMAN_FILE": "/x",
+        "SWITCHBOARD_STORE__ULR": "sqlite:///x",
+        "SWITCHBOARD_SERVICE_HOST": "10.0.0.1",  # Kubernetes
+    }
+    assert problems(config, variables) == [
+        "SWITCHBOARD_QUEUS__SUPPORT__SKILLS__GERMAN_FILE: unknown section 'queus' (did you mean queues?)",
+        "SWITCHBOARD_STOER__URL: unknown section 'stoer' (did you mean store?)",
+        "SWITCHBOARD_STORE__ULR: store.ulr: unknown key (did you mean url?)",
+    ]
+
+
 @pytest.mark.parametrize("text", ["- a list", "\x00", "a: [", "version: 2\n"])
 def test_what_is_no_configuration_says_so(config: Path, text: str) -> None:
     config.write_text(text, encoding="utf-8")
