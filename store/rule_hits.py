@@ -1,19 +1,27 @@
-"""Which rules fired lately, and on what: read from the decisions as they were recorded."""
+"""Which rules fired lately, and on what: counted by day as decisions take effect; examples are read from the newest."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+from zlib import crc32
 
 import msgspec
-from sqlalchemy import LargeBinary, select, type_coerce
+from sqlalchemy import LargeBinary, func, select, type_coerce
 from sqlalchemy.engine import Connection
 
-from store.tables import decisions, interactions, work_items
+from schemas.decision import Decision
+from store.sql import dialect_insert, rows_of
+from store.tables import decisions, interactions, rule_days, work_items
 
 NEWEST = 20_000
-"""So many interactions are looked at."""
+"""So many interactions are looked at for examples."""
 EXAMPLES = 3
+SLOTS = 8
+ALL = ""
+"""Stands for all decisions where a rule's name would."""
 
 
 class _Trace(msgspec.Struct):
@@ -27,10 +35,9 @@ class _Made(msgspec.Struct):
 
 @dataclass(slots=True)
 class Hits:
-    """`all_of_them`: nothing older was left out."""
+    """`looked_at`: how many decisions were counted."""
 
     looked_at: int = 0
-    all_of_them: bool = True
     by_rule: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
     """Rule → the ids of the newest interactions on which it fired."""
@@ -39,8 +46,42 @@ class Hits:
 _decoder = msgspec.json.Decoder(_Made)
 
 
+def note(conn: Connection, made: Sequence[Decision]) -> None:
+    """Count decisions that take effect in this transaction."""
+    if not made:
+        return
+    counted: Counter[tuple[str, str]] = Counter()
+    for decision in made:
+        day = _day(decision.decided_at)
+        counted[day, ALL] += 1
+        counted.update({(day, rule.name) for rule in decision.rules if rule.result == "fired"})
+    # Processes that apply at once would wait for each other's rows. Sorted, so that none waits in a circle.
+    slot = crc32(made[0].conversation_id.encode()) % SLOTS
+    rows = [{"day": day, "rule": rule, "slot": slot, "hits": hits} for (day, rule), hits in sorted(counted.items())]
+    conn.execute(_counting(conn.dialect.name), rows_of(rows))
+
+
+def _day(moment: datetime) -> str:
+    return moment.astimezone(UTC).date().isoformat()
+
+
+@cache
+def _counting(dialect: str) -> Any:
+    statement = dialect_insert(dialect, rule_days)
+    more = rule_days.c.hits + statement.excluded.hits
+    return statement.on_conflict_do_update(index_elements=["day", "rule", "slot"], set_={"hits": more})
+
+
 def hits(conn: Connection, since: datetime, queues: Sequence[str] = ()) -> Hits:
-    """Rules that fired on what was accepted since then. With `queues`, examples are only what came to one of them."""
+    """Rules that fired since that day (UTC) began. With `queues`, examples are only what came to one of them."""
+    days = select(rule_days.c.rule, func.sum(rule_days.c.hits)).where(rule_days.c.day >= _day(since))
+    found = Hits(by_rule=Counter({rule: int(count) for rule, count in conn.execute(days.group_by(rule_days.c.rule))}))
+    found.looked_at = found.by_rule.pop(ALL, 0)
+    found.examples = _examples(conn, since, queues)
+    return found
+
+
+def _examples(conn: Connection, since: datetime, queues: Sequence[str]) -> dict[str, list[str]]:
     visible = None
     if queues:
         theirs = select(work_items.c.conversation_id).where(work_items.c.queue.in_(queues))
@@ -58,14 +99,12 @@ def hits(conn: Connection, since: datetime, queues: Sequence[str] = ()) -> Hits:
         .order_by(newest.c.accepted_at.desc(), newest.c.id)
         .execution_options(yield_per=1000)
     )
-    found, seen = Hits(), set()
+    found: dict[str, list[str]] = {}
     for row in conn.execute(query):
-        seen.add(row.id)
+        if visible is not None and row.conversation_id not in visible:
+            continue
         for name in {trace.name for trace in _decoder.decode(row.body).rules if trace.result == "fired"}:
-            found.by_rule[name] += 1
-            shown = found.examples.setdefault(name, [])
-            if len(shown) < EXAMPLES and row.id not in shown and (visible is None or row.conversation_id in visible):
+            shown = found.setdefault(name, [])
+            if len(shown) < EXAMPLES and row.id not in shown:
                 shown.append(row.id)
-    found.looked_at = len(seen)
-    found.all_of_them = len(seen) < NEWEST
     return found

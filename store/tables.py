@@ -274,6 +274,16 @@ uploads = Table(
     Index("uploads_by_state", "state", "at"),
 )
 
+# --- owner: rule_hits.py ----------------------------------------------------------------------------------------
+rule_days = Table(
+    "rule_days",
+    metadata,
+    Column("day", Text, primary_key=True, comment="of the decision, in UTC: 2026-03-04"),
+    Column("rule", Text, primary_key=True, comment='"" counts all decisions'),
+    Column("slot", Integer, primary_key=True, comment="processes that count at once take different ones"),
+    Column("hits", Integer, nullable=False),
+)
+
 # --- owner: work_items.py ---------------------------------------------------------------------------------------
 work_items = Table(
     "work_items",

@@ -27,6 +27,7 @@ from store import (
     ledger,
     outbox,
     replies,
+    rule_hits,
     work_items,
 )
 from store.enqueue import Enqueuer
@@ -83,6 +84,7 @@ def apply_decisions(
         if content.complaint is not None:
             complaints.apply(conn, content.complaint)
     decisions.add(conn, kept)
+    rule_hits.note(conn, [decision for decision, _ in kept])
     replies.request(conn, out, answers)
     out.put_many(conn, list(notices_of(open_, now)))
     line.flush(out)

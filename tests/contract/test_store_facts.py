@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bus.topics import partition_for
+from router.applier.apply import apply_decisions
 from router.core.triage import decide_safely
 from rules.policy import Policy
 from schemas.fast import as_model, as_struct
@@ -40,6 +41,11 @@ class Site:
     async def decide(self, interaction: Interaction, chosen: Policy, at: datetime = NOW) -> None:
         made = as_model(decide_safely(chosen, as_struct(interaction), Facts(), at))
         await self.database.write(lambda c: decisions.add(c, [(made, "")]))
+
+    async def apply(self, interaction: Interaction, chosen: Policy, at: datetime = NOW) -> None:
+        made = as_model(decide_safely(chosen, as_struct(interaction), Facts(), at))
+        bounds = {made.policy_version: chosen.source.auto_answer}
+        await self.database.write(lambda c: apply_decisions(c, self.out, [made], bounds, at))
 
     async def enqueue(self, interaction: Interaction) -> None:
         def work(conn: object) -> None:
@@ -118,17 +124,32 @@ async def test_pages_hold_each_decided_interaction_once_with_its_last_decision(s
 
 
 async def test_hits_of_rules_and_examples_only_for_those_who_may_see_them(site: Site) -> None:
-    chosen = policy("- {name: mail, when: {channel: email}, tags: m}\n- {name: all, tags: a}")
+    rules = "- {name: mail, order: 1, when: {channel: email}, queue: general}\n- {name: all, queue: orders}"
+    chosen = policy(rules, queues={"general": {}, "orders": {}})
     mail, talk = await site.accept(email()), await site.accept(chat(), NOW + timedelta(seconds=1))
     for each in (mail, talk):
-        await site.decide(each, chosen)
-    await site.enqueue(talk)
+        await site.apply(each, chosen)
     hits = await site.database.read(lambda c: rule_hits.hits(c, NOW))
-    assert (hits.looked_at, hits.all_of_them, dict(hits.by_rule)) == (2, True, {"mail": 1, "all": 2})
+    assert (hits.looked_at, dict(hits.by_rule)) == (2, {"mail": 1, "all": 2})
     assert hits.examples == {"mail": [mail.id], "all": [talk.id, mail.id]}
-    assert (await site.database.read(lambda c: rule_hits.hits(c, NOW + timedelta(seconds=1)))).by_rule == {"all": 1}
     orders = await site.database.read(lambda c: rule_hits.hits(c, NOW, ["orders"]))
-    assert (dict(orders.by_rule), orders.examples) == ({"mail": 1, "all": 2}, {"mail": [], "all": [talk.id]})
+    assert (dict(orders.by_rule), orders.examples) == ({"mail": 1, "all": 2}, {"all": [talk.id]})
+
+
+async def test_hits_are_counted_by_day_however_many_there_are_and_a_repeat_counts_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rule_hits, "NEWEST", 1)
+    chosen = policy("- {name: all, tags: a}")
+    for number in range(4):
+        each = await site.accept(email(f"m{number}@example.org"), NOW)
+        for _ in range(2):
+            await site.apply(each, chosen, NOW + timedelta(days=number // 2))
+    for since, count in ((NOW - timedelta(days=3), 4), (NOW + timedelta(days=1), 2), (NOW + timedelta(days=2), 0)):
+        hits = await site.database.read(lambda c, since=since: rule_hits.hits(c, since))  # type: ignore[misc]
+        assert (hits.looked_at, hits.by_rule["all"]) == (count, count)
+    recent = await site.database.read(lambda c: rule_hits.hits(c, NOW))
+    assert len(recent.examples["all"]) == 1
 
 
 async def test_who_writes_all_day_is_counted_up_to_a_bound(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ function Policy({ policy, open }) {
   const rules = policy.rules.filter((r) => JSON.stringify(r).toLowerCase().includes(wanted.toLowerCase()));
   return html`<section class="card" id="policy" tabindex="-1" aria-labelledby="policy-title">
     <header><h2 id="policy-title">What is decided, from top to bottom</h2>
-      <p class="soft">Version ${policy.version}. The first rule that sets something wins. Hits: of the last 7 days${policy.all_of_them ? "" : `, the newest ${policy.looked_at}`}.</p></header>
+      <p class="soft">Version ${policy.version}. The first rule that sets something wins. Hits: of the ${policy.looked_at} decisions of today and the six days before (UTC).</p></header>
     <label for="find">Find in the rules</label>
     <input id="find" type="search" autocomplete="off" value=${wanted} onInput=${(e) => setWanted(e.target.value)} />
     <p class="soft" role="status">${wanted ? `${rules.length} of ${policy.rules.length} rules` : `${rules.length} rules`}</p>
