@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any
 from zlib import crc32
@@ -50,19 +50,18 @@ def note(conn: Connection, made: Sequence[Decision]) -> None:
     """Count decisions that take effect in this transaction."""
     if not made:
         return
-    counted: Counter[tuple[str, str]] = Counter()
-    for decision in made:
-        day = _day(decision.decided_at)
-        counted[day, ALL] += 1
-        counted.update({(day, rule.name) for rule in decision.rules if rule.result == "fired"})
+    by_day: dict[date, list[str]] = {}
+    for decision in made:  # names are unique within a policy
+        fired = [rule.name for rule in decision.rules if rule.result == "fired"]
+        by_day.setdefault(decision.decided_at.astimezone(UTC).date(), []).extend((ALL, *fired))
     # Processes that apply at once would wait for each other's rows. Sorted, so that none waits in a circle.
     slot = crc32(made[0].conversation_id.encode()) % SLOTS
-    rows = [{"day": day, "rule": rule, "slot": slot, "hits": hits} for (day, rule), hits in sorted(counted.items())]
+    rows = [
+        {"day": day.isoformat(), "rule": rule, "slot": slot, "hits": count}
+        for day, names in sorted(by_day.items())
+        for rule, count in sorted(Counter(names).items())
+    ]
     conn.execute(_counting(conn.dialect.name), rows_of(rows))
-
-
-def _day(moment: datetime) -> str:
-    return moment.astimezone(UTC).date().isoformat()
 
 
 @cache
@@ -74,7 +73,9 @@ def _counting(dialect: str) -> Any:
 
 def hits(conn: Connection, since: datetime, queues: Sequence[str] = ()) -> Hits:
     """Rules that fired since that day (UTC) began. With `queues`, examples are only what came to one of them."""
-    days = select(rule_days.c.rule, func.sum(rule_days.c.hits)).where(rule_days.c.day >= _day(since))
+    days = select(rule_days.c.rule, func.sum(rule_days.c.hits)).where(
+        rule_days.c.day >= since.astimezone(UTC).date().isoformat()
+    )
     found = Hits(by_rule=Counter({rule: int(count) for rule, count in conn.execute(days.group_by(rule_days.c.rule))}))
     found.looked_at = found.by_rule.pop(ALL, 0)
     found.examples = _examples(conn, since, queues)
