@@ -1,6 +1,7 @@
 """An answer by mail on the live page in headless Chromium: files, copies, taking it back, and sent or resend."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,11 @@ from tests.kit.town import Running, running
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.browser]
 D = DeliveryState
+DATA_URL = (
+    "data:image/png;base64,"
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+PNG = base64.b64decode(DATA_URL.partition(",")[2])
 
 
 @pytest.fixture
@@ -93,6 +99,84 @@ async def test_files_and_copies_are_chosen_and_go(browser: Browser, patient: Run
     assert wrong == []
 
 
+async def test_an_image_that_is_put_in_the_text_stands_in_it(
+    browser: Browser,  # noqa: F811
+    patient: Running,
+    tmp_path: Path,
+) -> None:
+    page, wrong = await with_a_mail(browser, patient)
+    (tmp_path / "map.png").write_bytes(PNG)
+    (tmp_path / "list.csv").write_bytes(b"a;b\n")
+    await page.get_by_label("Your answer").fill("We are here:")
+    await page.get_by_text("Copies and files").click()
+    await page.get_by_label("Files that go with it").set_input_files([tmp_path / "map.png", tmp_path / "list.csv"])
+    in_the_text = page.get_by_label("in the text")
+    await expect(in_the_text).to_have_count(1)  # the image alone
+    await in_the_text.check()
+    await page.get_by_role("button", name="Send and keep").click()
+    await expect(
+        page.get_by_role("region", name="Conversation").get_by_text("files: map.png, list.csv")
+    ).to_be_visible()
+    await sent_at_once(patient)
+    (came,) = [
+        each for each in patient.mail.mailboxes["ann@example.org"] if "We are here:" in str(each.get_body(("plain",)))
+    ]
+    html = came.get_body(("html",))
+    assert html is not None
+    (image,) = [part for part in came.walk() if part.get_content_type() == "image/png"]
+    assert f'src="cid:{image["Content-ID"].strip("<>")}"' in html.get_content()
+    assert (image.get_content(), image.get_content_disposition()) == (PNG, "inline")
+    # The customer's program: the picture is really drawn where the text names it.
+    await page.set_content(html.get_content().replace(f"cid:{image['Content-ID'].strip('<>')}", DATA_URL))
+    assert await page.locator("img").evaluate("each => each.decode().then(() => each.naturalWidth)") == 1
+    assert [part.get_filename() for part in came.iter_attachments() if part.get_filename() == "list.csv"] == [
+        "list.csv"
+    ]
+    assert wrong == []
+
+
+async def test_a_mail_that_waits_is_tried_at_the_click_of_a_button(browser: Browser, patient: Running) -> None:  # noqa: F811
+    page, wrong = await with_a_mail(browser, patient)
+    await page.keyboard.type("It left today.")
+    await page.get_by_role("button", name="Send and keep").click()
+    reply_id, ann = await requested(patient)
+
+    def deferred(conn: Connection) -> None:
+        now, out = datetime.now(UTC), patient.house.base.store.outbox
+        deliveries.arrive(conn, "test", now, now + timedelta(minutes=1))
+        assert deliveries.begin(conn, reply_id, ann, owner="test", provider_id="x@shop.example", now=now)
+        later, frm = now + timedelta(hours=1), [D.ATTEMPTING]
+        deliveries.finish(conn, out, reply_id, ann, D.DEFERRED, frm=frm, now=now, detail="RCPT: 450", due_at=later)
+
+    await patient.database.write(deferred)
+    await page.reload()
+    await page.get_by_role("button", name="SB-").click()
+    await page.get_by_role("button", name="Try it now").click()
+    async with asyncio.timeout(20):
+        while [state for *_, state in await rows(patient)] != [D.SENT]:
+            await asyncio.sleep(0.05)
+    assert wrong == []
+
+
+async def requested(town: Running) -> tuple[str, str]:
+    """The reply's id and its recipient, once the ledger has them."""
+    async with asyncio.timeout(20):
+        while not (found := await rows(town)):
+            await asyncio.sleep(0.05)
+    ((reply_id, recipient, _),) = found
+    return reply_id, recipient
+
+
+async def sent_at_once(town: Running) -> None:
+    """Its seconds are over."""
+    reply_id, _ = await requested(town)
+    over = table.update().where(table.c.reply_id == reply_id).values(due_at=datetime.now(UTC))
+    await town.database.write(lambda conn: conn.execute(over))
+    async with asyncio.timeout(20):
+        while [state for *_, state in await rows(town)] != [D.SENT]:
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize(("button", "mails"), [("It was sent", 0), ("Send it again", 1)])
 async def test_sent_or_resend_is_asked_where_the_outcome_is_unknown(
     browser: Browser,  # noqa: F811
@@ -103,10 +187,7 @@ async def test_sent_or_resend_is_asked_where_the_outcome_is_unknown(
     page, wrong = await with_a_mail(browser, patient)
     await page.keyboard.type("It left today.")
     await page.get_by_role("button", name="Send and keep").click()
-    async with asyncio.timeout(20):
-        while not (found := await rows(patient)):
-            await asyncio.sleep(0.05)
-    ((reply_id, ann, _),) = found
+    reply_id, ann = await requested(patient)
 
     def lost(conn: Connection) -> None:
         """A sender whose link broke after the dot."""

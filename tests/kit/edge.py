@@ -1,11 +1,13 @@
 """The edge alone: a store and the channels, without broker, router or desk. `away` takes the store's intake away."""
 
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bus.topics import partition_for
 from channels import registry
@@ -29,14 +31,25 @@ from tests.kit.postgres import emptied
 
 
 class FlakyIntake(Intake):
-    """The real intake, until it is `away`."""
+    """The real intake, until it is `away`; or until its process dies at the `dies_at`-th contact (from 1), by kill -9,
+    before that is accepted or just after."""
 
     away = False
+    dies_at = 0
+    dies: Literal["before", "after"] = "before"
+    _seen = 0
 
     async def accept(self, arrival: Arrival, now: datetime) -> Acceptance:
         if self.away:
             raise StoreUnavailable("away, as told")
-        return await super().accept(arrival, now)
+        self._seen += 1
+        mine = self._seen == self.dies_at
+        if mine and self.dies == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        got = await super().accept(arrival, now)
+        if mine:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return got
 
     async def set_aside(self, *args: Any, **more: Any) -> str:
         if self.away:
