@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from schemas.errors import NotFound, StateConflict
@@ -11,7 +11,7 @@ from schemas.reply import Reply
 from schemas.states import DeliveryState
 from store import replies
 from store.attempts import End, finish_all
-from store.deliveries import copy_in, recipients
+from store.deliveries import copy_in, due_now, recipients
 from store.outbox import Outbox
 from store.tables import deliveries
 
@@ -66,12 +66,7 @@ def retry(conn: Connection, now: datetime, *, reply_id: str | None = None, accou
 
     Raises NotFound, StateConflict for a reply that has none.
     """
-    change = update(deliveries).where(deliveries.c.state == DeliveryState.DEFERRED.value).values(due_at=now)
-    if reply_id is not None:
-        change = change.where(deliveries.c.reply_id == reply_id)
-    if account is not None:
-        change = change.where(deliveries.c.account == account)
-    due = conn.execute(change).rowcount
+    due = due_now(conn, now, reply_id=reply_id, account=account)
     if reply_id is not None and not due:
         state = conn.scalar(select(deliveries.c.state).where(deliveries.c.reply_id == reply_id))
         if state is None:

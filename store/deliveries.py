@@ -171,23 +171,24 @@ def finish(
     return finish_all(conn, out, [end], now) == [True]
 
 
-def relay_is_back(conn: Connection, account: str, now: datetime) -> int:
-    """What was deferred because the account's relay was away is due. Returns how many that are."""
-    changed = conn.execute(_RELAY_IS_BACK, {"of_account": account, "now": now})
-    return changed.rowcount
-
-
-_RELAY_IS_BACK = (
-    update(deliveries)
-    .where(
-        deliveries.c.channel == "email",
-        deliveries.c.state == DeliveryState.DEFERRED.value,
-        deliveries.c.due_at > bindparam("now"),
-        deliveries.c.account == bindparam("of_account"),
-        deliveries.c.relay_away,
-    )
-    .values(due_at=bindparam("now"))
-)
+def due_now(
+    conn: Connection,
+    now: datetime,
+    *,
+    reply_id: str | None = None,
+    account: str | None = None,
+    relay_was_away: bool = False,
+) -> int:
+    """What is deferred need not wait any more: of one reply, of one account, all; `relay_was_away`: only what waits for
+    its relay. Returns how many that are."""
+    change = update(deliveries).where(deliveries.c.state == DeliveryState.DEFERRED.value).values(due_at=now)
+    if reply_id is not None:
+        change = change.where(deliveries.c.reply_id == reply_id)
+    if account is not None:
+        change = change.where(deliveries.c.account == account)
+    if relay_was_away:
+        change = change.where(deliveries.c.channel == "email", deliveries.c.relay_away)
+    return conn.execute(change).rowcount
 
 
 def arrive(conn: Connection, owner: str, now: datetime, until: datetime) -> None:

@@ -79,7 +79,7 @@ class Book:
             now = self._clock.now()
             try:
                 due = await self._store.database.write(
-                    lambda conn, now=now: deliveries.relay_is_back(conn, account, now)  # type: ignore[misc]
+                    lambda conn, now=now: deliveries.due_now(conn, now, account=account, relay_was_away=True)  # type: ignore[misc]
                 )
                 break
             except TemporaryError as error:
