@@ -32,7 +32,8 @@ def check(source: PolicySource, unsure: Set[str] = frozenset()) -> list[Problem]
         *_templates(source),
         *of_rules,
         *_unreachable(rules),
-        *_never(rules),
+        *_impossible(source.rules),
+        *_taken(rules),
     ]
     return sorted(set(found), key=_by_place)
 
@@ -191,18 +192,28 @@ def _unreachable(rules: Iterable[Rule]) -> Iterator[Problem]:
                 stopped.setdefault(occasion, rule)
 
 
-def _never(rules: Iterable[Rule]) -> Iterator[Problem]:
-    """Rules, and parts of `any`, whose conditions exclude each other; rules that an earlier one always stops before."""
-    possible = []
+def _impossible(rules: Iterable[Rule]) -> Iterator[Problem]:
+    """Rules, and parts of `any`, whose conditions exclude each other."""
     for rule in rules:
+        if not all(
+            leaf.field in FIELDS and leaf.operator in OPERATORS[FIELDS[leaf.field].kind] for leaf in _leaves(rule)
+        ):
+            continue
         field = contradiction(rule.when)
         if field is not None:
             yield Problem(_at(rule), f"rule {rule.name} never fires", f"{field}: its conditions exclude each other")
             continue
-        possible.append(rule)
         for path, field in dead_parts(rule.when):
             what = f"rule {rule.name}: {path} never holds"
             yield Problem(_at(rule), what, f"{field}: its conditions exclude each other")
-    for rule, by in shadowed(possible):
+
+
+def _taken(rules: Iterable[Rule]) -> Iterator[Problem]:
+    """Rules that an earlier one always stops before."""
+    for rule, by in shadowed(rules):
         hint = f"wherever it holds, rule {by.name} stops before it"
         yield Problem(_at(rule), f"rule {rule.name} is shadowed", hint)
+
+
+def _leaves(rule: Rule) -> list[Leaf]:
+    return leaves_of(rule.when) if rule.when is not None else []

@@ -24,6 +24,8 @@ _ALIASES = {"contains_any": "contains", "matches": "regex", "lt": "less_than", "
 """Other names for operators, which people bring along."""
 _RULE_KEYS = tuple(name for name in Rule.model_fields if name not in ("file", "line", "lines"))
 _GROUPS = ("all", "any", "not")
+_UNREAD = Expression(cel="true")
+"""Stands for what cannot be read: nothing is provable of an expression."""
 
 
 class RulesRead(NamedTuple):
@@ -105,7 +107,7 @@ class Reader:
 
     # conditions
 
-    def condition(self, tree: Any, path: str, line: int, label: str, depth: int) -> Condition | None:
+    def condition(self, tree: Any, path: str, line: int, label: str, depth: int) -> Condition:
         if isinstance(tree, str):
             return Expression(cel=tree, path=path, line=line)
         if not isinstance(tree, dict):
@@ -114,73 +116,68 @@ class Reader:
                 f"{label}: {path}: a condition is a mapping",
                 "such as 'channel: email', or a CEL expression in quotes",
             )
-            return None
+            return _UNREAD
         if depth > MAX_DEPTH:
             self.problem(_line(tree) or line, f"{label}: conditions are nested deeper than {MAX_DEPTH} levels")
-            return None
+            return _UNREAD
         lines = tree.lines if isinstance(tree, YamlMap) else {}
-        parts: list[Condition | None] = []
+        parts: list[Condition] = [_UNREAD] if _incomplete(tree) else []
         for key, value in tree.items():
             at = lines.get(key, line)
             if key in _GROUPS:
                 parts.append(self.group(key, value, f"{path}.{key}", at, label, depth + 1))
             else:
                 parts += self.comparison(key, value, f"{path}.{key}", at, label)
-        known = tuple(part for part in parts if part is not None)
-        if tree and not known:
-            return None
-        return known[0] if len(known) == 1 else All(all=known, path=path)
+        return parts[0] if len(parts) == 1 else All(all=tuple(parts), path=path)
 
-    def group(self, key: str, tree: Any, path: str, line: int, label: str, depth: int) -> Condition | None:
+    def group(self, key: str, tree: Any, path: str, line: int, label: str, depth: int) -> Condition:
         if key == "not":
             inner = self.condition(tree, path, line, label, depth)
             if isinstance(tree, dict) and not tree and not _incomplete(tree):
                 self.problem(line, f"{label}: {path}: there is nothing to negate")
-            return Not(negated=inner, path=path) if inner is not None else None
+            return Not(negated=inner, path=path)
         if isinstance(tree, dict):
             self.problem(line, f"{label}: {path}: holds a list of conditions", "start each with '- '")
             return self.condition(tree, path, line, label, depth)
         if not isinstance(tree, list) or not (tree or _incomplete(tree)):
             self.problem(line, f"{label}: {path}: holds a list of conditions, at least one")
-            return None
+            return _UNREAD
         lines = tree.lines if isinstance(tree, YamlList) else [line] * len(tree)
-        read = [
+        parts = [
             self.condition(item, f"{path}[{number}]", at, label, depth)
             for number, (item, at) in enumerate(zip(tree, lines, strict=True))
         ]
-        parts = tuple(part for part in read if part is not None)
-        if not parts:
-            return None
-        return All(all=parts, path=path) if key == "all" else AnyOf(any=parts, path=path)
+        parts += [_UNREAD] if _incomplete(tree) else []
+        return All(all=tuple(parts), path=path) if key == "all" else AnyOf(any=tuple(parts), path=path)
 
-    def comparison(self, key: str, tree: Any, path: str, line: int, label: str) -> list[Condition | None]:
+    def comparison(self, key: str, tree: Any, path: str, line: int, label: str) -> list[Condition]:
         field_name, _, name = key.partition(".")
         field = FIELDS.get(field_name)
         if field is None or (name and not field.named):
             known = [f"{f}.…" if spec.named and f != "header" else f for f, spec in FIELDS.items()]
             self.problem(line, f"{label}: {path}: unknown field {key!r}", did_you_mean(key, [*known, *_GROUPS]))
-            return []
+            return [_UNREAD]
         written = tree if isinstance(tree, dict) else _short_form(field, tree)
         if written is None:
             allowed = ", ".join(OPERATORS[field.kind])
             self.problem(line, f"{label}: {path}: say how {field_name} is compared", f"one of {allowed}: {{…}}")
-            return []
+            return [_UNREAD]
         options = dict(written)
         if field.named and not name:
             name = options.pop("name", "")
             if not isinstance(name, str) or not name:
                 self.problem(line, f"{label}: {path}: {field_name} needs a name", f"{field_name}.NAME, or name: NAME")
-                name = ""
-        if field_name == "contacts" and name and not (name.isdigit() and 1 <= int(name) <= 30):
+                name = f"? {path}"
+        if field_name == "contacts" and not name.startswith("?") and not (name.isdigit() and 1 <= int(name) <= 30):
             self.problem(line, f"{label}: {path}: contacts needs a number of days", "contacts.7, 1 to 30 days")
         match = options.pop("match", "word")
         lines = tree.lines if isinstance(tree, YamlMap) else {}
         if match not in ("word", "part"):
             self.problem(lines.get("match", line), f"{label}: {path}: match is word or part, not {match!r}")
-            match = "word"
+            match = None
         if not options and not _incomplete(tree):
             self.problem(line, f"{label}: {path}: has no operator", "one of " + ", ".join(OPERATORS[field.kind]))
-        found: list[Condition | None] = []
+        found: list[Condition] = []
         for written_operator, value in options.items():
             operator: Any = _ALIASES.get(written_operator, written_operator)
             where = path if len(options) == 1 else f"{path}.{operator}"
@@ -188,13 +185,22 @@ class Reader:
             problems = list(_misfits(field_name, field, operator, value))
             for what, hint in problems:
                 self.problem(at, f"{label}: {where}: {what}", hint)
-            if problems:
+            if problems or _incomplete(value) or (match is None and operator != "regex"):
+                found.append(_UNREAD)
                 continue
             value = _value(field, operator, value)
             found.append(
-                Leaf(field=field_name, name=name, operator=operator, value=value, match=match, path=where, line=at)
+                Leaf(
+                    field=field_name,
+                    name=name,
+                    operator=operator,
+                    value=value,
+                    match=match or "word",
+                    path=where,
+                    line=at,
+                )
             )
-        return found
+        return found or [_UNREAD]
 
 
 def _short_form(field: Field, value: Any) -> Mapping[str, Any] | None:

@@ -12,11 +12,9 @@ _BY_TEXT = ("contains", "contains_all", "equals", "in", "regex", "cidr", "domain
 
 def contradiction(condition: Condition | None) -> str | None:
     """A field whose comparisons can never hold together, however the condition is met; None if there is none."""
-    found = conjunctions(condition)
-    if found is None:
-        return None
-    keys = [impossible(each) for each in found]
-    return None if None in keys else next((named(key) for key in keys if key is not None), "")
+    keys = [impossible(each) for each in conjunctions(condition) or ()]
+    first = keys[0] if keys else None
+    return named(first) if first is not None and None not in keys else None
 
 
 def dead_parts(condition: Condition | None) -> Iterator[tuple[str, str]]:
@@ -72,7 +70,8 @@ class Stopping:
             if set(rule.on) <= set(stop.rule.on) and all(
                 impossible((*one, *other)) is not None for one in own for other in stop.without
             ):
-                return stop.rule
+                never = contradiction(rule.when) is not None  # that is told by itself
+                return None if never else stop.rule
         return None
 
     def _near(self, conjunction: Conjunction) -> Iterator["_Stop"]:

@@ -41,6 +41,10 @@ ONE = """\
 - tags: *alias
 - queue: support
   targt: 1h
+  when: {chanel: email, size: {more_than: 10, less_than: 5}}
+- name: either
+  tags: t
+  when: {any: [{lnguage: en}, {language: en, not: {language: EN}}], text: {regex: "("}}
 """
 TWO = """\
 - name: after
@@ -86,6 +90,11 @@ rules/one.yaml:17: rule after: unknown key 'than'
 rules/one.yaml:18: not YAML
 rules/one.yaml:19: rule without a name: name: Field required
 rules/one.yaml:20: rule without a name: unknown key 'targt' (did you mean target?)
+rules/one.yaml:21: rule without a name: when.chanel: unknown field 'chanel' (did you mean channel?)
+rules/one.yaml:19: rule without a name never fires (size: its conditions exclude each other)
+rules/one.yaml:24: rule either: when.any[0].lnguage: unknown field 'lnguage' (did you mean language?)
+rules/one.yaml:24: rule either: when.text: bad regex '('
+rules/one.yaml:22: rule either: when.any[1] never holds (language: its conditions exclude each other)
 rules/two.yaml:1: rule after: the name is taken (by rules/one.yaml:14)
 rules/two.yaml:2: rule after: when.channel: channel is never 'emial' (did you mean email?)
 rules/two.yaml:2: rule after: when.channel: channel is never 'fax'
