@@ -109,7 +109,8 @@ def test_both_readers_agree_on_decisions(value: bytes) -> None:
     ours, theirs = fast.decode_applicable(headers, value), codec.decode(headers, value)
     if isinstance(theirs, Decision):
         assert isinstance(ours, structs.Decision), ours
-        assert fast.body_of(ours) == theirs.model_dump_json().encode()
+        # As values: 1e300 may be written 1e+300.
+        assert json.loads(fast.body_of(ours)) == json.loads(theirs.model_dump_json())
     else:
         assert ours == theirs
 
