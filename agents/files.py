@@ -1,6 +1,7 @@
 """Files that agents bring for their answers. The bytes lie in the blob store; what names them is signed for the agent,
 so that nobody can send what they never had."""
 
+import asyncio
 from typing import Annotated
 
 import orjson
@@ -92,7 +93,7 @@ def make_router(context: Context) -> APIRouter:
             data = await file.read(settings.file_bytes + 1)
             if len(data) > settings.file_bytes:
                 raise Problem(413, f"A file has at most {settings.file_bytes} bytes.", code="too-large")
-            dataref, now = new_upload(data), context.clock.now()
+            dataref, now = await asyncio.to_thread(new_upload, data), context.clock.now()
             await context.store.database.write(lambda conn: uploads.add(conn, dataref, now))
             await context.store.blobs.put_upload(dataref, data)
             name = clean_line((file.filename or "").replace("\\", "/").rpartition("/")[2])[-NAME_CHARS:]

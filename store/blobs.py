@@ -10,8 +10,6 @@ from schemas.errors import NotFound, StoreUnavailable
 
 TIMEOUT_S = 30.0
 UPLOADS = "uploads"
-
-
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -30,9 +28,7 @@ class Blobs:
         """When this returns, the bytes are on disk. Raises StoreUnavailable."""
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                dataref = f"blob:sha256/{hashlib.sha256(data).hexdigest()}"
-                await asyncio.to_thread(self._put, dataref, data)
-                return dataref
+                return await asyncio.to_thread(self._put_payload, data)
         except (OSError, TimeoutError) as error:
             raise StoreUnavailable(f"a payload could not be written: {error}") from error
 
@@ -75,6 +71,11 @@ class Blobs:
         if scheme != kind or (len(upload), len(digest)) != (length, 64) or not _HEX.issuperset(upload + digest):
             raise NotFound(f"not a payload reference: {dataref!r}")
         return self.folder / (UPLOADS if upload else digest[:2]) / name
+
+    def _put_payload(self, data: bytes) -> str:
+        dataref = f"blob:sha256/{hashlib.sha256(data).hexdigest()}"
+        self._put(dataref, data)
+        return dataref
 
     def _put(self, dataref: str, data: bytes) -> None:
         path = self._path(dataref)
