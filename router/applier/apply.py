@@ -157,35 +157,32 @@ def apply_delivery(conn: Connection, out: Outbox, delivery: Delivery, now: datet
 def _delivered(conn: Connection, out: Outbox, delivery: Delivery, now: datetime) -> str:
     bad = (DeliveryState.FAILED, DeliveryState.UNKNOWN, DeliveryState.WITHDRAWN)
     if delivery.state is DeliveryState.SENT:
-        if not delivery.acknowledgement:
-            ledger.move(
-                conn,
-                delivery.answers,
-                I.ANSWERED,
-                frm=[I.ANSWERING],
-                actor="sender",
-                at=now,
-                detail={"reply": delivery.reply_id},
-            )
+        _move(conn, delivery, I.ANSWERED, [I.ANSWERING], now)
         if delivery.settled_by:
             _said_to_be_sent(conn, out, delivery, now)
         return "sent"
     if delivery.state not in bad or (delivery.acknowledgement and delivery.state is DeliveryState.WITHDRAWN):
         return delivery.state.value
     reason = f"delivery {delivery.state}: {delivery.detail}".rstrip(": ")
-    if not delivery.acknowledgement:
-        ledger.move(
-            conn,
-            delivery.answers,
-            I.QUEUED,
-            frm=[I.ANSWERING, I.ANSWERED],
-            actor="sender",
-            at=now,
-            reason=reason,
-            detail={"reply": delivery.reply_id},
-        )
+    _move(conn, delivery, I.QUEUED, [I.ANSWERING, I.ANSWERED], now, reason=reason)
     _back_to_a_human(conn, out, delivery, reason, now)
     return delivery.state.value
+
+
+def _move(
+    conn: Connection,
+    delivery: Delivery,
+    to: I,
+    frm: list[I],
+    now: datetime,
+    *,
+    actor: str = "sender",
+    reason: str = "",
+) -> None:
+    """What the reply answers, if it does: an acknowledgement answers nothing."""
+    if not delivery.acknowledgement:
+        detail = {"reply": delivery.reply_id}
+        ledger.move(conn, delivery.answers, to, frm=frm, actor=actor, at=now, reason=reason, detail=detail)
 
 
 def _said_to_be_sent(conn: Connection, out: Outbox, delivery: Delivery, now: datetime) -> None:
@@ -194,16 +191,7 @@ def _said_to_be_sent(conn: Connection, out: Outbox, delivery: Delivery, now: dat
     sent = deliveries.of_conversation(conn, delivery.conversation_id)
     if any(row.state is not DeliveryState.SENT for row in sent if row.reply_id == delivery.reply_id):
         return  # another recipient has not got it
-    if not delivery.acknowledgement:
-        ledger.move(
-            conn,
-            delivery.answers,
-            I.ANSWERED,
-            frm=[I.QUEUED],
-            actor=delivery.settled_by,
-            at=now,
-            detail={"reply": delivery.reply_id},
-        )
+    _move(conn, delivery, I.ANSWERED, [I.QUEUED], now, actor=delivery.settled_by)
     known = ledger.of_conversation(conn, delivery.conversation_id)
     if any(standing.state is I.QUEUED for standing, _ in known):
         return
