@@ -162,7 +162,7 @@ def _conditions(rule: Rule, when: Condition, source: PolicySource) -> Iterator[P
                 hint = "RE2 has no look-around and no back-references"
                 yield Problem(place, f"{label}: bad regex {str(leaf.value)[:60]!r}: {error}", hint)
         elif leaf.field == "queue" and leaf.operator in ("equals", "in"):
-            for queue in leaf.value if isinstance(leaf.value, tuple) else (str(leaf.value),):
+            for queue in leaf.texts:
                 if queue not in source.queues:
                     yield Problem(place, f"{label}: unknown queue {queue!r}", did_you_mean(queue, source.queues))
 

@@ -40,15 +40,16 @@ class Value(NamedTuple):
 
 Anchor = Words | Value
 
-_GATED = ("channel", "language", "customer_tier", "verdict", "account")
-"""The fields with few values, met again and again."""
-_gated: Callable[[View], tuple[str | None, ...]] = attrgetter(
-    "interaction.content.channel",
-    "interaction.language",
-    "facts.customer_tier",
-    "interaction.sender.verdict",
-    "interaction.account",
-)
+# By how rare a value of it is, from experience: what a rule is filed under if there is a choice.
+_GATED = {
+    "customer_tier": "facts.customer_tier",
+    "language": "interaction.language",
+    "account": "interaction.account",
+    "verdict": "interaction.sender.verdict",
+    "channel": "interaction.content.channel",
+}
+"""The fields with few values, met again and again → where a view has them."""
+_gated: Callable[[View], tuple[str | None, ...]] = attrgetter(*_GATED.values())
 
 _NAMED: dict[str, Callable[[View], Iterable[tuple[str, str]]]] = {
     "header": lambda view: (
@@ -61,8 +62,7 @@ _NAMED: dict[str, Callable[[View], Iterable[tuple[str, str]]]] = {
         view.interaction.content.fields.items() if view.interaction.content.channel == "web_form" else ()
     ),
 }
-# By how rare a value of it is, from experience: what a rule is filed under if there is a choice.
-_PLAIN = ("sender", "customer_tier", "language", "account", "verdict", "channel")
+_PLAIN = ("sender", *_GATED)
 _BREADTH = {name: 10 * rank for rank, name in enumerate(_PLAIN, start=1)}
 
 
@@ -126,8 +126,9 @@ class Index:
             for wanted in self._wanted
         )
         found = {*self.always}
-        for field, filed in self._gated.items():
-            found.update(filed[values[_GATED.index(field)]])
+        for field, value in zip(_GATED, values, strict=True):
+            if field in self._gated:
+                found.update(self._gated[field][value])
         gate = self._gates[values] = _Gate(passes, sorted(number for number in found if passes[number]))
         return gate
 
@@ -160,8 +161,7 @@ def _values_wanted(condition: Condition | None) -> dict[str, frozenset[str]]:
     """The values that a field has to have for the condition to hold, as far as it says so."""
     match condition:
         case Leaf(field=name, operator="equals" | "in") if name in _GATED:
-            texts = condition.value if isinstance(condition.value, tuple) else (str(condition.value),)
-            return {name: frozenset(map(normal, texts))}
+            return {name: frozenset(map(normal, condition.texts))}
         case All(all=parts):
             wanted: dict[str, frozenset[str]] = {}
             for part in parts:
@@ -206,15 +206,14 @@ def phrases_of(leaf: Leaf) -> tuple[Phrase, ...] | None:
     """What a condition on words looks for; None for other conditions, and where one of them is empty."""
     if leaf.operator not in ("contains", "contains_all") or leaf.field not in ANCHORED:
         return None
-    values = leaf.value if isinstance(leaf.value, tuple) else (str(leaf.value),)
-    phrases = tuple(phrase(value, part=leaf.match == "part") for value in values)
+    phrases = tuple(phrase(text, part=leaf.match == "part") for text in leaf.texts)
     return phrases if all(each.text for each in phrases) else None
 
 
 def _of_value(leaf: Leaf) -> tuple[Anchor, ...] | None:
     named = leaf.field in _NAMED
     name = leaf.name.lower() if leaf.field == "header" else leaf.name
-    values = leaf.value if isinstance(leaf.value, tuple) else (str(leaf.value),)
+    values = leaf.texts
     if named and leaf.operator == "exists" and leaf.value is True:
         return (Value(leaf.field, name, None),)
     if leaf.operator in ("equals", "in") and (named or (leaf.field in _PLAIN and leaf.field != "sender")):

@@ -54,6 +54,13 @@ class Leaf(Config):
     path: str = "when"
     line: int = 0
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What it compares with, one or several; `true` or `false` for a flag."""
+        if isinstance(self.value, tuple):
+            return self.value
+        return (self.value,) if isinstance(self.value, str) else ("true" if self.value else "false",)
+
 
 class All(Config):
     """Every part holds. Without parts: always."""

@@ -96,7 +96,7 @@ def _judge(leaf: Leaf) -> Callable[[Values], bool]:
     normal form for the rest."""
     if FIELDS[leaf.field].kind in MEASURES and leaf.operator != "exists":
         return _measured(leaf)
-    texts = tuple(normal(text) for text in _texts(leaf))
+    texts = tuple(normal(text) for text in leaf.texts)
     wanted = frozenset(texts)
     part = leaf.match == "part"
     match leaf.operator:
@@ -117,20 +117,20 @@ def _judge(leaf: Leaf) -> Callable[[Values], bool]:
                 domain in wanted or domain.endswith(below) for domain in (value.rpartition("@")[2] for value in values)
             )
         case "cidr":
-            networks = _texts(leaf)
+            networks = leaf.texts
             return lambda values: any(in_networks(value, networks) for value in values)
         case "regex":
-            regex = compile_regex(_texts(leaf)[0])
+            regex = compile_regex(leaf.texts[0])
             return lambda values: any(regex.search(value) is not None for value in values)
         case "contains" | "contains_all" if FIELDS[leaf.field].kind == "set":
             if leaf.operator == "contains":
                 return lambda values: not wanted.isdisjoint(values)
             return lambda values: wanted.issubset(values)
         case "contains":
-            phrases = tuple(phrase(text, part=part) for text in _texts(leaf))
+            phrases = tuple(phrase(text, part=part) for text in leaf.texts)
             return lambda values: any(p.found_in(value) for value in values for p in phrases)
         case "contains_all":
-            phrases = tuple(phrase(text, part=part) for text in _texts(leaf))
+            phrases = tuple(phrase(text, part=part) for text in leaf.texts)
             return lambda values: all(any(p.found_in(v) for v in values) for p in phrases)
         case _:
             raise ValueError(f"{leaf.operator} does not fit {leaf.field}")
@@ -139,19 +139,13 @@ def _judge(leaf: Leaf) -> Callable[[Values], bool]:
 def _measured(leaf: Leaf) -> Callable[[Values], bool]:
     measure = MEASURES[FIELDS[leaf.field].kind]
     if leaf.operator == "between":
-        windows = _texts(leaf)
+        windows = leaf.texts
         return lambda values: any(in_windows(measure(value), windows) for value in values)
-    wanted = tuple(map(measure, _texts(leaf)))
+    wanted = tuple(map(measure, leaf.texts))
     if leaf.operator in ("equals", "in"):
         return lambda values: any(measure(value) in wanted for value in values)
     compare, bound = _COMPARISONS[leaf.operator], wanted[0]
     return lambda values: any(compare(measure(value), bound) for value in values)
-
-
-def _texts(leaf: Leaf) -> tuple[str, ...]:
-    if isinstance(leaf.value, tuple):
-        return leaf.value
-    return (leaf.value,) if isinstance(leaf.value, str) else ("true" if leaf.value else "false",)
 
 
 def compile_regex(pattern: str) -> Any:

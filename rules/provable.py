@@ -46,8 +46,7 @@ class Literal:
 
     @cached_property
     def texts(self) -> frozenset[str]:
-        value = self.leaf.value
-        written = value if isinstance(value, tuple) else (str(value),)
+        written = self.leaf.texts
         return frozenset(written if self.leaf.operator in _AS_WRITTEN else map(normal, written))
 
     @cached_property

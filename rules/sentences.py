@@ -74,7 +74,7 @@ def _leaf(leaf: Leaf) -> str:
         name = f"contacts in {leaf.name} days" if leaf.field == "contacts" else f"{name} {leaf.name}"
     if leaf.operator == "exists":
         return f"{name} is there" if leaf.value else f"{name} is not there"
-    values = leaf.value if isinstance(leaf.value, tuple) else (str(leaf.value),)
+    values = leaf.texts
     if leaf.field == "verdict":
         return _listed([_VERDICTS.get(value, value) for value in values], "")
     quoted = leaf.operator in ("contains", "contains_all", "starts_with", "ends_with", "regex")
