@@ -14,16 +14,16 @@ from schemas import ids
 from schemas.decision import TIERS, Tier
 from schemas.errors import StateConflict
 from schemas.interaction import Interaction
-from schemas.states import OPEN_WORK_ITEM_STATES, WorkItemState
+from schemas.states import WorkItemState
 from schemas.work_item import WorkItem
 from store import conversations
 from store.outbox import Outbox
 from store.tables import work_items
-from store.work_items import item_of
+from store.work_items import IS_OPEN, item_of
 
 _OPEN = select(work_items).where(
     work_items.c.conversation_id.in_(bindparam("wanted", expanding=True)),
-    work_items.c.state.in_([s.value for s in OPEN_WORK_ITEM_STATES]),
+    IS_OPEN,
 )
 _OPEN_LOCKED = _OPEN.order_by(work_items.c.id).with_for_update()
 _COUNTS = (

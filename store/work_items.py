@@ -17,6 +17,8 @@ from schemas.work_item import WorkItem
 from store.outbox import Outbox
 from store.tables import work_items
 
+IS_OPEN = work_items.c.state.in_([state.value for state in OPEN_WORK_ITEM_STATES])
+
 
 class LeaseLost(StateConflict):
     """The work item is no longer this agent's: the lease ran out, or somebody else has it."""
@@ -113,7 +115,7 @@ def open_of(conn: Connection, conversation_id: str) -> WorkItem | None:
     """The conversation's open item, locked. The caller holds the conversation's lock."""
     query = select(work_items).where(
         work_items.c.conversation_id == conversation_id,
-        work_items.c.state.in_([state.value for state in OPEN_WORK_ITEM_STATES]),
+        IS_OPEN,
     )
     row = conn.execute(query.with_for_update()).one_or_none()
     return None if row is None else item_of(row._asdict())
@@ -128,7 +130,7 @@ def under_reference(conn: Connection, reference: str) -> list[WorkItem]:
     """The open items of the conversation that the customer knows by this."""
     query = select(work_items).where(
         func.lower(work_items.c.reference) == reference.strip().lower(),
-        work_items.c.state.in_([state.value for state in OPEN_WORK_ITEM_STATES]),
+        IS_OPEN,
     )
     return [item_of(row._asdict()) for row in conn.execute(query.order_by(work_items.c.id))]
 
