@@ -52,17 +52,15 @@ def evaluate(
     facts: Facts,
     now: datetime,
     *,
-    without_holds_of: str | None = None,
     trace_all: bool = False,
 ) -> RuleResult:
     """Run the policy's rules on one interaction.
 
-    `without_holds_of` (default: what the interaction was released from) names a rule whose hold, close and stop do
-    not count this time. `trace_all` also evaluates and lists the rules that the index ruled out; nothing else changes.
+    Hold, close and stop of a rule that a person has released the interaction from do not count. `trace_all` also
+    evaluates and lists the rules that the index ruled out; nothing else changes.
     """
-    released = without_holds_of if without_holds_of is not None else interaction.released_from
     rules, index = policy.rules.rules, policy.rules.index
-    run = _Run(View(interaction, facts, now, policy.calendar_of, index.phrases), released)
+    run = _Run(View(interaction, facts, now, policy.calendar_of, index.phrases), interaction.without_holds_of)
     try:
         kept: Sequence[int] = index.candidates(run.view)
     except Exception as error:  # a bug in the index must not lose a rule
@@ -83,7 +81,7 @@ class _Run:
 
     __slots__ = ("errors", "events", "released", "skills", "stopped_by", "traces", "view", "written")
 
-    def __init__(self, view: View, released: str | None) -> None:
+    def __init__(self, view: View, released: tuple[str, ...]) -> None:
         self.view = view
         self.released = released
         self.written: dict[str, tuple[str, Any]] = {}
@@ -117,7 +115,7 @@ class _Run:
 
     def fire(self, compiled: CompiledRule) -> None:
         name, written, so_far = compiled.name, self.written, self.view.so_far
-        if name == self.released or not compiled.kinds.isdisjoint(written):
+        if name in self.released or not compiled.kinds.isdisjoint(written):
             self.traces.append(self.contested(compiled))
         else:
             for kind, value in compiled.writes:
@@ -137,7 +135,7 @@ class _Run:
     def contested(self, compiled: CompiledRule) -> RuleTrace:
         """Fire a rule of which something does not count: another one was first, or a person has released its hold."""
         rule, written = compiled.rule, self.written
-        released = rule.name == self.released and (rule.hold is not None or rule.close is not None)
+        released = rule.name in self.released and (rule.hold is not None or rule.close is not None)
         actions: list[ActionTrace] = []
         values = dict(compiled.writes)
         for action in compiled.fired.actions:

@@ -175,6 +175,13 @@ class Interaction(Contact):
     policy_version: str
     digest: str
     raw: RawPayload | None = None
+    released: tuple[str, ...] = ()
+    """The rules whose holds a person has released, in all rounds so far: decisions are made without them."""
     released_from: str | None = None
-    """The rule whose hold was released: the next decision is made without it."""
+    """The last of `released`, from when only that was kept. Read, never written."""
     traceparent: str | None = None
+
+    @property
+    def without_holds_of(self) -> tuple[str, ...]:
+        """The rules whose holds do not count, whenever it was released."""
+        return self.released if self.released_from is None else (*self.released, self.released_from)

@@ -287,6 +287,7 @@ def _interaction(
             sha256=hashlib.sha256(arrival.raw).hexdigest(),
             dataref=candidate.dataref,
         ),
+        released=(),
         released_from=None,
         traceparent=_traceparent(candidate.id),
     )

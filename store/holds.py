@@ -48,8 +48,8 @@ def hold(
 
 
 def release(conn: Connection, out: Outbox, interaction_id: str, *, actor: str, now: datetime) -> int:
-    """Have a held interaction decided again, without the rule that held it. The round. Raises NotFound,
-    StateConflict."""
+    """Have a held interaction decided again, without the holds it was ever released from. The round. Raises
+    NotFound, StateConflict."""
     return decide_again(conn, out, interaction_id, InteractionState.HELD, actor=actor, now=now)
 
 
@@ -68,12 +68,17 @@ def decide_again(
     interaction = ledger.load(conn, [interaction_id]).get(interaction_id)
     if interaction is None:
         raise NotFound(f"no interaction {interaction_id!r}", hint="switchboard interactions list")
-    made = decisions.of_interaction(conn, interaction_id)
+    released = interaction.without_holds_of
+    if frm is InteractionState.HELD:
+        made = decisions.of_interaction(conn, interaction_id)
+        held_by = made[-1][0].hold_rule if made else None
+        released = released if held_by is None or held_by in released else (*released, held_by)
     raised: Interaction = interaction.model_copy(
         update={
             "round": interaction.round + 1,
             "policy_version": policies.active_version(conn),
-            "released_from": made[-1][0].hold_rule if made and frm is InteractionState.HELD else None,
+            "released": released,
+            "released_from": None,
         }
     )
     if not ledger.reissue(conn, raised, frm=frm, actor=actor, at=now):

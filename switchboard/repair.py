@@ -12,8 +12,8 @@ ACTOR = "cli"
 
 
 async def release(base: Base, identity: str) -> int:
-    """Put a held interaction back in front of the router, without the rule that held it. Returns the round. `identity`:
-    its id, or a reference under which one is held.
+    """Put a held interaction back in front of the router, without the holds of the rules that ever held it. Returns the
+    round. `identity`: its id, or a reference under which one is held.
 
     Raises NotFound, StateConflict.
     """

@@ -123,7 +123,6 @@ def as_if_accepted(
         "policy_version": policy.version,
         "digest": "",
         "raw": RawPayload(media_type="message/rfc822", size=size, sha256="") if size else None,
-        "released_from": None,
         "traceparent": None,
     }
-    return Interaction.model_construct(**{**values, **fixed, **more})
+    return Interaction(**{**values, **fixed, **more})

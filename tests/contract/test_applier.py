@@ -23,7 +23,19 @@ from schemas.events import Event
 from schemas.fast import as_model
 from schemas.interaction import Interaction
 from schemas.states import DeliveryState, InteractionState, WorkItemState
-from store import by_hand, dead_letters, decisions, deliveries, desk, ledger, outbox, policies, replies, work_items
+from store import (
+    by_hand,
+    dead_letters,
+    decisions,
+    deliveries,
+    desk,
+    holds,
+    ledger,
+    outbox,
+    policies,
+    replies,
+    work_items,
+)
 from store.blobs import Blobs
 from store.database import Database
 from store.intake import Intake
@@ -219,6 +231,57 @@ async def test_a_policy_that_nobody_published_makes_a_dead_letter_and_not_a_stan
     assert len(await house.database.read(lambda c: dead_letters.listing(c, "open", 10))) == 1
     await house.push(house.decide(interaction))
     assert await house.state(interaction) is S.QUEUED
+
+
+class TestReleases:
+    """What a person has released stays released, whatever becomes of the item next."""
+
+    async def released(self, house: House, interaction: Interaction) -> Interaction:
+        await house.database.write(lambda c: holds.release(c, house.out, interaction.id, actor="cli", now=T1))
+        return await self.as_it_is(house, interaction)
+
+    async def as_it_is(self, house: House, interaction: Interaction) -> Interaction:
+        return (await house.database.read(lambda c: ledger.load(c, [interaction.id])))[interaction.id]
+
+    async def test_an_item_that_two_rules_hold_is_released_from_one_after_the_other(self, house: House) -> None:
+        mail = email(subject="casino bonus", text="change my password")
+        sender = mail.sender.model_copy(update={"verdict": "failed"})
+        interaction = await house.accept(mail.model_copy(update={"sender": sender}))
+        for holders in (("spam",), ("spam", "unproved-account")):
+            await house.push(house.decide(interaction))
+            assert await house.state(interaction) is S.HELD
+            interaction = await self.released(house, interaction)
+            assert interaction.released == holders
+        await house.push(house.decide(interaction))
+        assert await house.state(interaction) is S.QUEUED
+
+    async def test_a_person_who_sets_it_aside_takes_no_release_back(self, house: House) -> None:
+        interaction = await house.accept(email(subject="casino bonus"))
+        await house.push(house.decide(interaction))
+        interaction = await self.released(house, interaction)
+        await house.push(house.decide(interaction))
+        item = await TestDesk().claim(house)
+        await house.database.write(
+            lambda c: holds.hold(c, house.out, item_id=item.id, agent="ada", epoch=item.epoch, reason="odd", now=T1)
+        )
+        assert await house.state(interaction) is S.HELD
+        interaction = await self.released(house, interaction)
+        await house.push(house.decide(interaction))
+        assert await house.state(interaction) is S.QUEUED
+
+    async def test_neither_does_a_replay(self, house: House) -> None:
+        interaction = await house.accept(email(subject="casino bonus"))
+        await house.push(house.decide(interaction))
+        interaction = await self.released(house, interaction)
+        dead = S.DEAD_LETTER
+        await house.database.write(
+            lambda c: ledger.move(c, [interaction.id], dead, frm=[S.RECEIVED], actor="test", at=T1)
+        )
+        await house.database.write(
+            lambda c: holds.decide_again(c, house.out, interaction.id, dead, actor="cli", now=T1)
+        )
+        await house.push(house.decide(await self.as_it_is(house, interaction)))
+        assert await house.state(interaction) is S.QUEUED
 
 
 class TestDesk:

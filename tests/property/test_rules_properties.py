@@ -178,9 +178,9 @@ def decided(result: RuleResult) -> Any:
 
 
 @settings(max_examples=400, deadline=None)
-@given(policy=policies(), subject=TEXTS, text=TEXTS, released=st.none() | st.sampled_from(["r0", "r1"]))
-def test_the_index_never_changes_a_decision(policy: Policy, subject: str, text: str, released: str | None) -> None:
-    interaction = accepted(subject=subject, text=text, attributes={"x": text}, released_from=released)
+@given(policy=policies(), subject=TEXTS, text=TEXTS, released=st.lists(st.sampled_from(["r0", "r1"])))
+def test_the_index_never_changes_a_decision(policy: Policy, subject: str, text: str, released: list[str]) -> None:
+    interaction = accepted(subject=subject, text=text, attributes={"x": text}, released=released)
     with_index = evaluate(policy, interaction, Facts(), NOW)
     assert decided(with_index) == decided(evaluate(without_index(policy), interaction, Facts(), NOW))
     assert decided(with_index) == decided(evaluate(policy, interaction, Facts(), NOW, trace_all=True))

@@ -269,13 +269,25 @@ def test_a_released_hold_lets_go_of_the_item() -> None:
     held = evaluate(policy(rules), accepted(), Facts(), NOW)
     assert (held.hold, held.hold_rule, held.queue, held.stopped_by) == ("spam", "spam", None, "spam")
     for result in (
-        evaluate(policy(rules), accepted(released_from="spam"), Facts(), NOW),
-        evaluate(policy(rules), accepted(), Facts(), NOW, without_holds_of="spam"),
+        evaluate(policy(rules), accepted(released=["spam"]), Facts(), NOW),
+        evaluate(policy(rules), accepted(released_from="spam"), Facts(), NOW),  # written by an older version
     ):
         assert (result.hold, result.queue, result.stopped_by, result.tags) == (None, "general", None, ("spam",))
         assert [a.kind for a in result.traces[0].actions if not a.applied] == ["hold", "stop"]
-    other = evaluate(policy(rules), accepted(released_from="other"), Facts(), NOW)
+    other = evaluate(policy(rules), accepted(released=["other"]), Facts(), NOW)
     assert other.hold == "spam"
+
+
+def test_an_item_that_two_rules_hold_is_released_from_both() -> None:
+    rules = """
+- {name: spam, order: 1, when: {subject: {contains: parcel}}, hold: spam, stop: true}
+- {name: unproved, order: 2, when: {subject: {contains: parcel}}, hold: unverified, stop: true}
+- {name: rest, queue: general}
+"""
+    held = [evaluate(policy(rules), accepted(released=names), Facts(), NOW) for names in ([], ["spam"], ["unproved"])]
+    assert [result.hold_rule for result in held] == ["spam", "unproved", "spam"]
+    free = evaluate(policy(rules), accepted(released=["spam", "unproved"]), Facts(), NOW)
+    assert (free.hold, free.queue, free.stopped_by) == (None, "general", None)
 
 
 def test_the_index_leaves_out_what_cannot_fire() -> None:
