@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TESTS ?= tests
+WORKERS ?= auto
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -28,7 +29,7 @@ run: $(STAMP) ## run Switchboard with the example configuration
 	@$(BIN)/switchboard --config $${CONFIG:-examples/config/switchboard.yaml} run
 
 test: $(STAMP) ## every test that this machine can run; prints what it skipped and why
-	@$(BIN)/python -m pytest $(TESTS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS) $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy --strict, import layers
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

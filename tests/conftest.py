@@ -13,6 +13,16 @@ from tests.kit import kafka, postgres
 from tests.kit.dovecot import Dovecot
 from tests.kit.oauth_server import OAuthServer
 
+MOST_WORKERS = 6
+"""Each has a PostgreSQL, a Kafka and a Dovecot of its own."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: tests wait more than they compute. Servers that the environment names are for one at a time."""
+    if kafka.named() or postgres.named():
+        return 1
+    return min((os.cpu_count() or 1) + 1, MOST_WORKERS)
+
 
 def need(present: object, what: str) -> None:
     """Skip with the reason when a server is not there; in CI nothing may be skipped."""

@@ -1,11 +1,14 @@
 """Apache Kafka's jars and the Java to run them: fetched once by Maven into the user's cache."""
 
 import asyncio
+import contextlib
+import fcntl
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from schemas.errors import BrokerUnavailable, ConfigError
 VERSION = "4.3.1"
 JAVA = 17
 _FETCH_TIMEOUT_S = 900.0
+_LOOK_S = 0.2
 _JAVA_TIMEOUT_S = 20.0
 _TAIL = 15
 _INSTALL = "On Debian: apt-get install default-jre-headless maven. Or use kafka.brokers: embedded."
@@ -96,7 +100,34 @@ async def _fetch(jars: Path, report: Report) -> None:
     mvn = shutil.which("mvn")
     assert mvn is not None, "look() comes first"
     jars.parent.mkdir(parents=True, exist_ok=True)
-    # Made beside and renamed in, so that it is there wholly or not at all, however many processes fetch it.
+    async with _alone_in(jars.parent):
+        if not jars.is_dir():
+            await _fetch_into(jars, mvn, report)
+
+
+@asynccontextmanager
+async def _alone_in(place: Path) -> AsyncIterator[None]:
+    """One process fetches and the others wait: Maven's own repository is not made for several at once. Raises
+    BrokerUnavailable when the wait gets longer than a fetch may take."""
+    number = os.open(place, os.O_RDONLY)
+    try:
+        async with asyncio.timeout(_FETCH_TIMEOUT_S):
+            while True:
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                await asyncio.sleep(_LOOK_S)
+    except TimeoutError:
+        os.close(number)
+        raise BrokerUnavailable(f"another process has been fetching Apache Kafka for {_FETCH_TIMEOUT_S:g} s") from None
+    try:
+        yield
+    finally:
+        os.close(number)  # which unlocks it
+
+
+async def _fetch_into(jars: Path, mvn: str, report: Report) -> None:
+    # Made beside and renamed in, so that it is there wholly or not at all, whatever happens to us.
     scratch = Path(tempfile.mkdtemp(prefix=".kafka-", dir=jars.parent))
     try:
         (scratch / "pom.xml").write_text(_POM, encoding="utf-8")
@@ -109,11 +140,7 @@ async def _fetch(jars: Path, report: Report) -> None:
                 f"Maven did not fetch Apache Kafka (status {status}):\n{last}",
                 hint="Is Maven Central, or your mirror of it in ~/.m2/settings.xml, reachable?",
             )
-        try:
-            (scratch / "jars").rename(jars)
-        except OSError:
-            if not jars.is_dir():  # else another process was quicker
-                raise
+        (scratch / "jars").rename(jars)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

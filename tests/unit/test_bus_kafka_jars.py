@@ -1,5 +1,6 @@
 """What a local Kafka needs from the machine, and what is said when it is not there."""
 
+import asyncio
 import stat
 from pathlib import Path
 
@@ -73,3 +74,12 @@ async def test_what_was_fetched_once_is_not_fetched_again_and_progress_is_told(b
     (bin_ / "mvn").unlink()
     assert await kafka_jars.program() == first
     assert first.jars.is_dir()
+
+
+async def test_two_that_start_together_fetch_it_once(bin_: Path, tmp_path: Path) -> None:
+    program(bin_, "java", JAVA)
+    fetch = 'for a in "$@"; do case $a in -DoutputDirectory=*) mkdir -p "${a#*=}"; esac; done'
+    program(bin_, "mvn", f"echo fetched >> {tmp_path}/fetches\n{fetch}")
+    first, second = await asyncio.gather(kafka_jars.program(), kafka_jars.program())
+    assert first == second
+    assert (tmp_path / "fetches").read_text() == "fetched\n"
