@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from rules.check import check
+from rules.cases import Placed, read_cases
+from rules.check import by_place, check
 from rules.model import (
     Agreement,
     AutoAnswer,
@@ -26,7 +27,7 @@ from rules.model import (
 )
 from rules.parse import read_rules
 from rules.problems import Problem, did_you_mean, place_of
-from rules.tree import MAX_CHARS, YamlList, YamlMap, parse_yaml
+from rules.tree import MAX_CHARS, YamlList, YamlMap, line_of, parse_yaml
 from schemas.base import Config
 from schemas.errors import ConfigError
 
@@ -116,13 +117,29 @@ def load_policy(
     return source
 
 
+def load_cases(files: Iterable[tuple[Path, str]]) -> list[Placed]:
+    """The behaviour cases of files, each with the name that people know it by. Raises ConfigError with every mistake in
+    any of them."""
+    cases: list[Placed] = []
+    problems: list[Problem] = []
+    for path, name in files:
+        text = _read(path, name, problems)
+        if text is not None:
+            found, wrong = read_cases(text, name)
+            cases += found
+            problems += wrong
+    if problems:
+        raise ConfigError([str(problem) for problem in sorted(problems, key=by_place)], hint="no case was run")
+    return cases
+
+
 def _sections(sections: Mapping[str, Any], file: str, problems: list[Problem]) -> Iterator[tuple[str, Any]]:
     for key, tree in sections.items():
         adapter = _SECTIONS.get(key)
         if adapter is None:
             problems.append(
                 Problem(
-                    place_of(file, _line_of(sections, (key,))), f"unknown section {key!r}", did_you_mean(key, SECTIONS)
+                    place_of(file, line_of(sections, (key,))), f"unknown section {key!r}", did_you_mean(key, SECTIONS)
                 )
             )
             continue
@@ -155,7 +172,7 @@ def _rest(
 
 
 def _translated(kind: str, message: str, path: tuple[Any, ...], tree: Any, file: str) -> Problem:
-    place = place_of(file, _line_of(tree, path))
+    place = place_of(file, line_of(tree, path))
     where = ".".join(str(part) for part in path if str(part) != "[key]")
     if kind == "extra_forbidden":
         return Problem(
@@ -164,20 +181,6 @@ def _translated(kind: str, message: str, path: tuple[Any, ...], tree: Any, file:
             did_you_mean(str(path[-1]), _KEYS),
         )
     return Problem(place, f"{where}: {message.removeprefix('Value error, ')}")
-
-
-def _line_of(tree: Any, path: tuple[Any, ...]) -> int:
-    """The line of the deepest part of the path that stands in the file; 0 if none does."""
-    line = 0
-    for part in path:
-        in_map = isinstance(tree, YamlMap) and part in tree
-        if in_map or (isinstance(tree, YamlList) and isinstance(part, int) and part < len(tree)):
-            line, tree = tree.lines[part], tree[part]
-        elif isinstance(tree, dict) and part in tree:
-            tree = tree[part]
-        else:
-            break
-    return line
 
 
 def _places(sections: Mapping[str, Any], file: str) -> Iterator[tuple[str, str]]:
@@ -194,7 +197,7 @@ def _places(sections: Mapping[str, Any], file: str) -> Iterator[tuple[str, str]]
 
     for key, tree in sections.items():
         if key in _SECTIONS:
-            yield key, place_of(file, _line_of(sections, (key,)))
+            yield key, place_of(file, line_of(sections, (key,)))
             yield from walk(tree, f"{key}.")
 
 

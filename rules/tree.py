@@ -35,6 +35,20 @@ class YamlList(list[Any]):
     incomplete: bool = False
 
 
+def line_of(tree: Any, path: tuple[Any, ...]) -> int:
+    """The line of the deepest part of the path that stands in the file; 0 if none does."""
+    line = 0
+    for part in path:
+        in_map = isinstance(tree, YamlMap) and part in tree
+        if in_map or (isinstance(tree, YamlList) and isinstance(part, int) and part < len(tree)):
+            line, tree = tree.lines[part], tree[part]
+        elif isinstance(tree, dict) and part in tree:
+            tree = tree[part]
+        else:
+            break
+    return line
+
+
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Only composes nodes (on libyaml where it is there: ten times as fast); values are made below."""
 

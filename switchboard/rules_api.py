@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 
 from router.core.triage import decide_safely
 from router.policies import PolicyBook
+from rules.cases import Given, contact_of
 from rules.check import check
 from rules.explain import describe
 from rules.model import PolicySource
@@ -31,7 +32,6 @@ from schemas.interaction import Channel, Interaction, Verdict
 from store import decisions, ledger, policies, recorded, rule_hits
 from store.database import Database
 from store.tables import work_items
-from switchboard.cli.rules_cases import contact_of
 from switchboard.cli.rules_inputs import as_if_accepted
 from switchboard.dry_run import Found, compare
 
@@ -116,8 +116,8 @@ def rules_router(database: Database, clock: Clock, token: TokenCheck) -> APIRout
         policy, now = await active(), clock.now()
         given = body.model_dump(include={"channel", "subject", "text", "language", "verdict"})
         try:
-            contact = contact_of(given, now)
-        except (ValueError, ValidationError) as error:
+            contact = contact_of(Given(**{key: value for key, value in given.items() if value is not None}), now)
+        except ValidationError as error:
             raise Problem(422, str(error)) from None
         seq = 1 if body.occasion == "first" else 2
         accepted = as_if_accepted(contact, policy, now, "try", 0, occasion=body.occasion, seq=seq)

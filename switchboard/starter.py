@@ -5,10 +5,12 @@ from pathlib import Path
 
 import orjson
 
+from rules import cases
 from rules.editors import json_schema
 from schemas.errors import ConfigError
 
-SCHEMA = "rules.schema.json"
+SCHEMAS = {"rules": ("rules.schema.json", json_schema), "cases": ("cases.schema.json", cases.json_schema)}
+"""Folder → the schema that editors check its files with."""
 
 
 def example_folder() -> Path:
@@ -32,9 +34,10 @@ def write_starter(folder: Path) -> list[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
     for target in targets:
-        if target.parent.name == "rules":  # in a checkout editors find it among the documents
+        if target.parent.name in SCHEMAS:  # in a checkout editors find it among the documents
+            name, _ = SCHEMAS[target.parent.name]
             text = target.read_text(encoding="utf-8")
-            target.write_text(text.replace(f"../../../docs/{SCHEMA}", f"../{SCHEMA}"), encoding="utf-8")
-    schema = folder / SCHEMA
-    schema.write_bytes(orjson.dumps(json_schema()) + b"\n")
-    return [*targets, schema]
+            target.write_text(text.replace(f"../../../docs/{name}", f"../{name}"), encoding="utf-8")
+    for name, schema in SCHEMAS.values():
+        (folder / name).write_bytes(orjson.dumps(schema()) + b"\n")
+    return [*targets, *(folder / name for name, _ in SCHEMAS.values())]

@@ -12,6 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from router.core.triage import decide, decide_safely
+from rules import cases
 from rules.editors import json_schema
 from rules.explain import describe
 from rules.explain_json import explained
@@ -26,7 +27,7 @@ from store import decisions, ledger, policies
 from switchboard.base import opened
 from switchboard.cli import rules_dry_run
 from switchboard.cli.app import configuration, options, quiet_logs
-from switchboard.cli.exits import FINDINGS
+from switchboard.cli.exits import FINDINGS, USAGE
 from switchboard.cli.output import Json, emit, err, out, show, table
 from switchboard.cli.rules_cases import cases_in, differences
 from switchboard.cli.rules_inputs import facts_from, files_of, interaction_from, moment_from, policy_from
@@ -64,9 +65,13 @@ def check(
 
 
 @group.command()
-def schema() -> None:
+def schema(
+    of_cases: Annotated[bool, typer.Option("--cases", help="That of files of behaviour cases.")] = False,
+) -> None:
     """Print the JSON Schema of rule files, with which editors complete and check them."""
-    out().print(orjson.dumps(json_schema(), option=orjson.OPT_INDENT_2).decode(), markup=False, highlight=False)
+    found = cases.json_schema() if of_cases else json_schema()
+    # Not by way of the console, which would break long lines.
+    typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
 
 
 @group.command()
@@ -134,22 +139,42 @@ def run_cases(
 ) -> None:
     """Run the behaviour cases: given this interaction, expect this decision."""
     quiet_logs()
-    policy = compile_policy(policy_from(rules))
-    failed = ran = 0
-    for where, case in cases_in(_case_files(paths, rules)):
-        wrong, ran = differences(policy, case), ran + 1
+    policy, placed = _policy_and_cases(rules, _case_files(paths, rules), json=json)
+    failed, ran = 0, len(placed)
+    for where, case in placed:
+        wrong = differences(policy, case)
         failed += bool(wrong)
-        name = str(case.get("case", where))
         if json:
-            emit([{"case": name, "place": where, "ok": not wrong, "differences": wrong}])
+            emit([{"case": case.case, "place": where, "ok": not wrong, "differences": wrong}])
         elif wrong:
-            out().print(f"✗ {name} ({where})", markup=False, highlight=False)
+            out().print(f"✗ {case.case} ({where})", markup=False, highlight=False)
             for line in wrong:
                 out().print(f"    {line}", markup=False, highlight=False)
     if not json:
         err.print(f"{ran} cases, {failed} failed" if failed else f"[green]✓[/] {ran} cases")
     if failed:
         raise typer.Exit(FINDINGS)
+
+
+def _policy_and_cases(rules: Path | None, files: list[Path], *, json: bool) -> tuple[Policy, list[cases.Placed]]:
+    """Both whole, before any case runs. Raises ConfigError with the mistakes of both, NotFound without a case."""
+    source, placed, problems = None, list[cases.Placed](), list[str]()
+    try:
+        source = policy_from(rules)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        placed = cases_in(files)
+    except ConfigError as error:
+        problems += error.problems
+    if source is None or problems:
+        if json:
+            emit({"problem": problem} for problem in problems)
+            raise typer.Exit(USAGE)
+        raise ConfigError(problems, hint="no case was run")
+    if not placed:
+        raise NotFound("the files hold no case", hint=f"write some in {files[0]}" if files else "")
+    return compile_policy(source), placed
 
 
 def _case_files(paths: list[Path] | None, rules: Path | None) -> list[Path]:
