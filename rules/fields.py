@@ -6,10 +6,10 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, Literal, get_args
 
+from rules.addresses import domain_of
 from rules.calendar import DAYS, Calendar
 from rules.model import Operator
 from rules.phrases import Hits, PhraseBook
-from rules.words import normal
 from schemas.decision import TIERS, ConversationState, Tier
 from schemas.interaction import CHANNELS, Occasion, Verdict
 from schemas.limits import TEXT_CHARS
@@ -60,20 +60,20 @@ class View:
         self._calendar_of = calendar_of
         self.hits: Hits = book.scan(interaction.subject, interaction.text[:TEXT_CHARS])
         """Which phrases of the policy stand in subject and text, and in which of them."""
-        self._normal: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._normal: dict[tuple[str, str, Callable[[str], str]], tuple[str, ...]] = {}
 
     def raw(self, name: str, part: str = "") -> tuple[str, ...]:
         """The values of a field as they came; without empty ones."""
         return tuple([value for value in FIELDS[name].read(self, part) if value])
 
-    def normal(self, name: str, part: str = "") -> tuple[str, ...]:
-        """The values of a field as they are compared."""
+    def normal(self, name: str, part: str, form: Callable[[str], str]) -> tuple[str, ...]:
+        """The values of a field in the form in which they are compared."""
         if FIELDS[name].changes:
-            return tuple(normal(value) for value in self.raw(name, part))
-        key = (name, part)
+            return tuple(map(form, self.raw(name, part)))
+        key = (name, part, form)
         values = self._normal.get(key)
         if values is None:
-            values = self._normal[key] = tuple(map(normal, self.raw(name, part)))
+            values = self._normal[key] = tuple(map(form, self.raw(name, part)))
         return values
 
     @property
@@ -186,7 +186,7 @@ FIELDS: Mapping[str, Field] = {
     "form": Field("text", _form, named=True),
     "sender": _one("address", attrgetter("interaction.sender.address")),
     "sender_name": _one("text", attrgetter("interaction.sender.name")),
-    "sender_domain": _one("word", lambda v: v.interaction.sender.address.rpartition("@")[2]),
+    "sender_domain": _one("word", lambda v: domain_of(v.interaction.sender.address)),
     "sender_kind": _one(
         "word", attrgetter("interaction.sender.kind"), values=("email", "phone", "session", "anonymous")
     ),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from rules.addresses import domain_form, domain_of
 from rules.fields import View
 from rules.literals import required_letters
 from rules.model import All, AnyOf, Condition, Leaf
@@ -73,7 +74,7 @@ class Index:
         self.phrases = phrases or PhraseBook()
         self.always: list[int] = []
         self._by_phrase: dict[int, list[int]] = {}
-        self._by_domain = _Filed()
+        self._by_domain = _Filed(domain_form)
         self._gated: dict[str, _Filed] = {}
         self._named: dict[str, dict[str, _Filed]] = {}
         self._wanted: list[tuple[frozenset[str] | None, ...]] = []
@@ -106,7 +107,7 @@ class Index:
             if number in by_phrase:
                 more += by_phrase[number]
         if self._by_domain.filed:
-            more += self._by_domain[view.interaction.sender.address.rpartition("@")[2]]
+            more += self._by_domain[domain_of(view.interaction.sender.address)]
         for field, names in self._named.items():
             for name, value in _NAMED[field](view):
                 if name in names:
@@ -141,10 +142,12 @@ class _Gate(NamedTuple):
 
 
 class _Filed(dict[Any, tuple[int, ...]]):
-    """Rules by a field's value. A value as it comes is looked up in its normal form once, and then remembered."""
+    """Rules by a field's value. A value as it comes is looked up in the form in which it is compared once, and then
+    remembered."""
 
-    def __init__(self) -> None:
+    def __init__(self, form: Callable[[str], str] = normal) -> None:
         super().__init__()
+        self._form = form
         self.filed: dict[str | None, list[int]] = {}
 
     def add(self, value: str | None, number: int) -> None:
@@ -153,7 +156,7 @@ class _Filed(dict[Any, tuple[int, ...]]):
     def __missing__(self, value: str | None) -> tuple[int, ...]:
         if len(self) >= REMEMBERED:
             self.clear()
-        found = self[value] = (*self.filed.get(normal(value or ""), ()), *self.filed.get(None, ()))
+        found = self[value] = (*self.filed.get(self._form(value or ""), ()), *self.filed.get(None, ()))
         return found
 
 
@@ -219,7 +222,7 @@ def _of_value(leaf: Leaf) -> tuple[Anchor, ...] | None:
     if leaf.operator in ("equals", "in") and (named or (leaf.field in _PLAIN and leaf.field != "sender")):
         return tuple(Value(leaf.field, name, normal(value)) for value in values)
     if leaf.field == "sender" and leaf.operator == "domain" and not any("*" in value for value in values):
-        return tuple(Value(leaf.field, "", normal(value)) for value in values)
+        return tuple(Value(leaf.field, "", domain_form(value)) for value in values)
     return None
 
 

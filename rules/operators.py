@@ -6,6 +6,7 @@ from typing import Any
 
 import re2
 
+from rules.addresses import address_form, domain_form, ending_form
 from rules.fields import FIELDS, View
 from rules.index import phrases_of
 from rules.model import Leaf
@@ -40,13 +41,34 @@ def leaf_test(leaf: Leaf, book: PhraseBook) -> Test:
     judge = _judge(leaf)
     if _as_written(leaf):
         return lambda view: judge(view.raw(field, name))
-    return lambda view: judge(view.normal(field, name))
+    form = _value_form(leaf)
+    return lambda view: judge(view.normal(field, name, form))
 
 
 def value_test(leaf: Leaf) -> Callable[[Values], bool]:
     """Its test of a field's values as they came, without empty ones."""
-    judge = _judge(leaf)
-    return judge if _as_written(leaf) else lambda values: judge(tuple(map(normal, values)))
+    judge, form = _judge(leaf), _value_form(leaf)
+    return judge if _as_written(leaf) else lambda values: judge(tuple(map(form, values)))
+
+
+def _value_form(leaf: Leaf) -> Callable[[str], str]:
+    if leaf.field == "sender_domain":
+        return domain_form
+    return address_form if _is_address(leaf) else normal
+
+
+def text_form(leaf: Leaf) -> Callable[[str], str]:
+    """How the texts of a comparison are written to be compared with values."""
+    if leaf.field == "sender_domain" or leaf.operator == "domain":
+        return domain_form
+    if _is_address(leaf):
+        return ending_form if leaf.operator == "ends_with" else address_form
+    return normal
+
+
+def _is_address(leaf: Leaf) -> bool:
+    """Compared as an address, not looked through for words."""
+    return FIELDS[leaf.field].kind == "address" and leaf.operator not in ("contains", "contains_all")
 
 
 def _as_written(leaf: Leaf) -> bool:
@@ -96,7 +118,7 @@ def _judge(leaf: Leaf) -> Callable[[Values], bool]:
     normal form for the rest."""
     if FIELDS[leaf.field].kind in MEASURES and leaf.operator != "exists":
         return _measured(leaf)
-    texts = tuple(normal(text) for text in leaf.texts)
+    texts = tuple(map(text_form(leaf), leaf.texts))
     wanted = frozenset(texts)
     part = leaf.match == "part"
     match leaf.operator:

@@ -13,9 +13,8 @@ from math import ceil, floor
 
 from rules.fields import FIELDS
 from rules.model import All, AnyOf, Condition, Expression, Leaf, Not
-from rules.operators import Values, value_test
+from rules.operators import Values, text_form, value_test
 from rules.quantities import MEASURES
-from rules.words import normal
 
 MOST = 64
 """A condition of more conjunctions is not looked into."""
@@ -47,7 +46,7 @@ class Literal:
     @cached_property
     def texts(self) -> frozenset[str]:
         written = self.leaf.texts
-        return frozenset(written if self.leaf.operator in _AS_WRITTEN else map(normal, written))
+        return frozenset(written if self.leaf.operator in _AS_WRITTEN else map(text_form(self.leaf), written))
 
     @cached_property
     def test(self) -> Callable[[Values], bool]:

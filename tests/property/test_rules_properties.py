@@ -64,6 +64,22 @@ TEXTS = st.lists(st.tuples(st.sampled_from(WORDS), GAPS), max_size=8).map(
 ANY_TEXT = st.text(st.characters(codec="utf-8"), max_size=200)
 
 
+# Signs that folding makes an @ or a dot of, and domains that only look alike.
+ADDRESSES = st.sampled_from(
+    [
+        *("ann@example.org", "ANN@Example.ORG", "ann@sub.example.org", "ann@exámple.org", "ann@xn--exmple-qta.org"),
+        *(
+            "ann＠example.org",
+            "evil@bad.example＠example.org",
+            "evil@bad﹫sub.example.org",
+            "ann@example．org",
+            "x",
+            "@",
+        ),
+    ]
+)
+
+
 def _moments(first: int, last: int) -> st.SearchStrategy[datetime]:
     start, end = (datetime(year, 1, 1, tzinfo=UTC).replace(tzinfo=None) for year in (first, last))
     return st.datetimes(start, end, timezones=st.just(UTC))
@@ -89,7 +105,10 @@ def leaves(draw: st.DrawFn) -> Leaf:
         value = draw(st.sampled_from(["10:59", "11:00", "11:01"] if field.kind == "clock" else ["0", "1", "17", "1KB"]))
         value = (value,) if operator == "in" else value
     elif operator == "domain":
-        value = draw(st.sampled_from([("example.org",), ("*.org", "x"), ("*.example.org",)]))
+        value = draw(st.sampled_from([("example.org",), ("*.org", "x"), ("*.example.org",), ("exámple.org",)]))
+    elif field.kind == "address" and operator in ("equals", "in", "starts_with", "ends_with"):
+        value = draw(ADDRESSES)
+        value = value if operator == "equals" else (value,)
     elif field.values:
         value = draw(st.sampled_from(field.values))
     elif name == "queue":
@@ -178,13 +197,48 @@ def decided(result: RuleResult) -> Any:
 
 
 @settings(max_examples=400, deadline=None)
-@given(policy=policies(), subject=TEXTS, text=TEXTS, released=st.lists(st.sampled_from(["r0", "r1"])))
-def test_the_index_never_changes_a_decision(policy: Policy, subject: str, text: str, released: list[str]) -> None:
-    interaction = accepted(subject=subject, text=text, attributes={"x": text}, released=released)
+@given(
+    policy=policies(),
+    subject=TEXTS,
+    text=TEXTS,
+    released=st.lists(st.sampled_from(["r0", "r1"])),
+    sender=ADDRESSES,
+)
+def test_the_index_never_changes_a_decision(
+    policy: Policy, subject: str, text: str, released: list[str], sender: str
+) -> None:
+    contact = email(sender=sender)
+    interaction = accepted(contact, subject=subject, text=text, attributes={"x": text}, released=released)
     with_index = evaluate(policy, interaction, Facts(), NOW)
     assert decided(with_index) == decided(evaluate(without_index(policy), interaction, Facts(), NOW))
     assert decided(with_index) == decided(evaluate(policy, interaction, Facts(), NOW, trace_all=True))
     assert with_index.errors == ()
+
+
+DOMAINS = st.lists(
+    st.sampled_from(["example.org", "*.example.org", "exámple.org", "xn--exmple-qta.org", "bad.example"]),
+    min_size=1,
+    max_size=2,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(domains=st.lists(DOMAINS, min_size=1, max_size=3), senders=st.lists(ADDRESSES, min_size=1, max_size=4))
+def test_a_domain_is_looked_up_as_it_is_compared(domains: list[list[str]], senders: list[str]) -> None:
+    leaves = [Leaf(field="sender", operator="domain", value=tuple(each)) for each in domains]
+    plain = [
+        Leaf(field="sender_domain", operator="in", value=("x.example", *(text for text in each if "*" not in text)))
+        for each in domains
+    ]
+    rules = [Rule(name=f"r{n}", when=when, tags=(f"t{n}",)) for n, when in enumerate((*leaves, *plain))]
+    policy = compile_policy(PolicySource(rules=tuple(rules), queues={"general": Queue()}))
+    for sender in senders:
+        interaction = accepted(email(sender=sender))
+        with_index = evaluate(policy, interaction, Facts(), NOW)
+        assert decided(with_index) == decided(evaluate(without_index(policy), interaction, Facts(), NOW))
+        for n, each in enumerate(domains):
+            if not any("*" in text for text in each):
+                assert (f"t{n}" in with_index.tags) is (f"t{n + len(domains)}" in with_index.tags)
 
 
 _FEW = {

@@ -290,6 +290,39 @@ def test_an_item_that_two_rules_hold_is_released_from_both() -> None:
     assert (free.hold, free.queue, free.stopped_by) == (None, "general", None)
 
 
+@pytest.mark.parametrize(
+    "sender",
+    [
+        *("a＠vip.example", "evil@bad.example＠vip.example", "evil@bad.example﹫sub.vip.example", "evil@víp.example"),
+        *("evil@bad/․vip.example", "evil@vip.example.bad.example"),
+    ],
+)
+def test_an_address_that_only_folding_makes_one_of_a_domain_is_none_of_it(sender: str) -> None:
+    rules = """
+- {name: plain, when: {sender: {domain: [vip.example, "*.vip.example"]}}, tags: plain}
+- {name: anchored, when: {sender: {domain: vip.example}}, tags: anchored}
+- {name: either, when: {any: [{sender: {domain: vip.example}}, {sender_domain: vip.example}]}, tags: either}
+- {name: to, when: {to: {domain: vip.example}}, tags: to}
+- {name: end, when: {sender: {ends_with: "@vip.example"}}, tags: end}
+- {name: other, when: {not: {sender: {domain: [vip.example, "*.vip.example"]}}}, tags: other}
+"""
+    contact = email(sender=sender)
+    contact = contact.model_copy(update={"content": contact.content.model_copy(update={"to": (sender,)})})
+    assert evaluate(policy(rules), accepted(contact), Facts(), NOW).tags == ("other",)
+
+
+def test_a_domain_is_the_same_in_letters_and_as_the_dns_has_it() -> None:
+    rules = """
+- {name: domain, when: {sender: {domain: müller.example}}, tags: domain}
+- {name: equals, when: {sender: "info@MÜLLER.example"}, tags: equals}
+- {name: end, when: {sender: {ends_with: "@müller.example"}}, tags: end}
+- {name: word, when: {sender_domain: xn--mller-kva.example}, tags: word}
+"""
+    for sender in ("info@müller.example", "Info@Müller.Example", "info@xn--mller-kva.example"):
+        result = evaluate(policy(rules), accepted(email(sender=sender)), Facts(), NOW)
+        assert set(result.tags) == {"domain", "equals", "end", "word"}, sender
+
+
 def test_the_index_leaves_out_what_cannot_fire() -> None:
     rules = "\n".join(
         f"- {{name: r{n:03}, when: {{message: {{contains: [word{n}]}}}}, tags: t{n}}}" for n in range(200)
