@@ -4,10 +4,10 @@ An expression sees the fields by their names, `header`, `attribute` and `form` a
 out: its regexes are not RE2's; the operator `regex` is there for them.
 """
 
-import re
 from collections.abc import Callable, Set
 from typing import Any
 
+from rules.bounds import LISTED, read
 from rules.fields import FIELDS, View
 from rules.problems import did_you_mean
 from rules.quantities import MEASURES
@@ -58,14 +58,13 @@ def mistakes_in(source: str) -> list[tuple[str, str]]:
     except (ValueError, RuntimeError, RecursionError) as error:
         lines = [line for line in str(error).splitlines() if "rror" in line]
         return [((lines or [str(error)])[-1].partition("Syntax error: ")[2] or str(error)[:120], "")]
-    found = []
-    if "matches" in functions:
-        found.append(("matches() is not available", "use the operator regex"))
-    if _nests_loops(source):
-        found.append(("all, exists, map and filter cannot stand inside one another", "that can take for ever"))
-    unknown = sorted(names - set(NAMES) - _bound(source, names))
+    seen = read(source)
+    if "matches" in functions | seen.calls:
+        seen.mistakes.append(("matches() is not available", "use the operator regex"))
+    found = seen.mistakes
+    unknown = sorted(names - set(NAMES) - seen.bound)
     found += [(f"unknown name {name!r}", did_you_mean(name, NAMES)) for name in unknown]
-    missing = sorted(name for name in functions - _FUNCTIONS if name.isidentifier())
+    missing = sorted(name for name in (functions | seen.calls) - _FUNCTIONS if name.isidentifier())
     return [*found, *((f"unknown function {name}()", did_you_mean(name, _FUNCTIONS)) for name in missing)]
 
 
@@ -74,33 +73,6 @@ def names_in(source: str) -> frozenset[str]:
     import cel
 
     return frozenset(cel.compile(source).variables()) & frozenset(NAMES)
-
-
-_TOKEN = re.compile(
-    r"""(?P<text>r?"(?:\\.|[^"\\])*"|r?'(?:\\.|[^'\\])*')|\.\s*(?P<loop>all|exists|exists_one|map|filter)\s*\(|[()]"""
-)
-
-
-def _nests_loops(source: str) -> bool:
-    """A loop in a loop costs the product of their lengths, ten of them more time than there is."""
-    open_: list[bool] = []
-    for token in _TOKEN.finditer(source):
-        if token["loop"]:
-            if any(open_):
-                return True
-            open_.append(True)
-        elif token[0] == "(":
-            open_.append(False)
-        elif token[0] == ")" and open_:
-            open_.pop()
-    return False
-
-
-def _bound(source: str, names: set[str]) -> set[str]:
-    """Names that a macro binds (`tags.exists(t, …)`): they are no fields."""
-    compact = "".join(source.split())
-    macros = ("all(", "exists(", "exists_one(", "map(", "filter(")
-    return {name for name in names if any(f".{macro}{name}," in compact for macro in macros)}
 
 
 def values_of(view: View, names: Set[str]) -> dict[str, Any]:
@@ -134,7 +106,7 @@ def _value(view: View, name: str) -> Any:
             return view.now
     values = view.raw(name)
     if name in MANY:
-        return list(values)
+        return list(values[:LISTED])
     kind, first = FIELDS[name].kind, values[0] if values else ""
     if kind == "flag":
         return first == "true"

@@ -88,6 +88,62 @@ def test_loops_in_loops_are_refused(source: str) -> None:
         compile_expression(source)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        'r"\\" == "" || tags.all(x, tags.all(y, true)) || "" == ""',
+        '"""a"b""" == "" || tags.all(x, tags.all(y, true)) || "" == ""',
+        "'''a'b''' == '' || tags.all(x, tags.all(y, true))",
+        'tags.all(x, // "\n tags.all(y, // "\n true))',
+        "tags.all(x, // ' ' )\n tags.all(y, true))",
+        "tags.existsOne(x, tags.existsOne(y, true))",
+        "tags . all (x, [tags][0] . all (y, true))",
+        "tags.map(x, true, tags.map(y, y)) == []",
+        'b"(" == b"" || tags.all(x, tags.all(y, true))',
+    ],
+)
+def test_loops_in_loops_hidden_from_the_check_are_refused(source: str) -> None:
+    with pytest.raises(ValueError, match=r"cannot (stand inside|be read)"):
+        compile_expression(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("['x']" + ".map(a, a + a)" * 20 + "[0].size() > 5", "cannot stand inside"),
+        ("['x']" + ".map(a, [a, a])" * 30 + " == ['x']", "cannot be made inside map"),
+        ("['x']" + ".map(a, {'k': a})" * 2 + " == []", "cannot be made inside map"),
+        ("['x'].map(a, a).map(a, a) == []", "map can be used once"),
+        ("text" + " + text" * 9 + " == ''", "times [+]"),
+        ("to.all(x, " + " || ".join(["text.contains(x)"] * 60) + ")", "characters with all"),
+    ],
+)
+def test_what_grows_step_by_step_is_refused(source: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        compile_expression(source)
+
+
+def test_an_expression_sees_so_many_of_a_list() -> None:
+    many = tuple(f"p{n}@example.org" for n in range(300))
+    contact = email()
+    contact = contact.model_copy(update={"content": contact.content.model_copy(update={"to": many})})
+    chosen = policy("- {name: r, when: \"size(to) == 256 && to.exists(a, a == 'p255@example.org')\", tags: t}")
+    assert evaluate(chosen, accepted(contact), Facts(), NOW).tags == ("t",)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "subject == 'a \\' // no comment (' || tags.exists(t, t == \"it's\" || t.startsWith('(all('))",
+        "header['x'] == \"http://a\" && tags.filter(t, t in ['a', 'b']).all(t, size(t) > 1)",
+        "tags.map(t, size(t)) == [1] || 1.5e3 < double(size) || !(-1 + 2 > 0x1F)",
+        "has(header.x) ? attachments > 2 : now > timestamp('2026-01-01T00:00:00Z') + duration('1h')",
+    ],
+)
+def test_what_people_write_is_read(source: str) -> None:
+    compile_expression(source)
+
+
 def test_loops_one_after_the_other_are_fine() -> None:
     compile_expression("tags.all(a, a != ')') && (tags.exists(b, b == '.all(') || size(tags.filter(c, c != '')) > 1)")
 
