@@ -8,6 +8,7 @@ from typing import Any
 from rules.conditions import Check, compile_condition, shown
 from rules.index import Index
 from rules.model import Rule
+from rules.words import normal
 from schemas.durations import format_duration
 from schemas.structs import ActionTrace, RuleTrace
 
@@ -46,14 +47,16 @@ class CompiledRules:
 
 
 def compile_rules(rules: Iterable[Rule], index: Index | None = None) -> CompiledRules:
-    """`index`: an empty one, whose book may hold phrases already.
+    """`index`: an empty one, whose book may hold phrases already. A tag is spelled as the first rule spells it.
 
     Raises ValueError for a condition that cannot be compiled; `rules.check` finds these first."""
     ordered = sorted(rules, key=lambda rule: (rule.order, rule.name))
     index = index or Index()
     compiled = []
+    spelled: dict[str, str] = {}
     for number, rule in enumerate(ordered):
-        compiled.append(_compile(rule, index))
+        tags = [spelled.setdefault(normal(tag), tag) for tag in rule.tags]
+        compiled.append(_compile(rule.model_copy(update={"tags": tuple(dict.fromkeys(tags))}) if tags else rule, index))
         index.add(number, rule.when)
     index.phrases.close()
     return CompiledRules(tuple(compiled), index)

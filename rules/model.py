@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, ValidationError, model_validator
 
 from schemas.base import Config
 from schemas.decision import CloseReason, Tier
@@ -23,10 +23,28 @@ Operator = Literal[
     "less_than", "at_most", "more_than", "at_least", "between",
 ]  # fmt: skip
 
+LISTS: tuple[Operator, ...] = (
+    "contains",
+    "contains_all",
+    "starts_with",
+    "ends_with",
+    "in",
+    "domain",
+    "cidr",
+    "between",
+)
+"""Operators that take one value or several; the others take one."""
+
 
 def _positive(value: timedelta) -> timedelta:
     if value <= timedelta():
         raise ValueError("must be longer than 0s")
+    return value
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        raise ValueError("has to be a whole number, without quotes")
     return value
 
 
@@ -98,7 +116,7 @@ class Rule(Config):
     """One rule. Lower `order` first, then the name; the first rule that writes a value wins."""
 
     name: str = Field(min_length=1, max_length=128)
-    order: int = 100
+    order: Annotated[int, BeforeValidator(_whole)] = 100
     when: Condition | None = None
     """None: always."""
     on: tuple[Occasion, ...] = ("first", "follow_up", "reopened")
@@ -111,16 +129,16 @@ class Rule(Config):
     skills: Skills = ()
     set: dict[str, str] = Field(default_factory=dict)
     """Attributes to write."""
-    affinity: bool | None = None
+    affinity: StrictBool | None = None
     """Whether the agent of before should have it again."""
     notify: Words = ()
     """Who is told of it, by an event on `notifications`."""
     webhook: Words = ()
     """Which webhooks are called, by an event on `notifications`."""
     hold: str | None = Field(default=None, min_length=1)
-    """Why a person has to look first, in one word such as `spam`."""
+    """Why a person has to look first, such as `spam`."""
     close: CloseReason | None = None
-    stop: bool = False
+    stop: StrictBool = False
     file: str = ""
     line: int = 0
     lines: dict[str, int] = Field(default_factory=dict)

@@ -5,23 +5,24 @@ A `when` is a mapping whose parts all have to hold: `all`, `any`, `not`, or a fi
 `header: {name: List-Id, exists: true}`.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, get_args
 
 from pydantic import ValidationError
 
 from rules.fields import FIELDS, OPERATORS, Field
-from rules.model import All, AnyOf, Condition, Expression, Leaf, Not, Operator, Rule
+from rules.model import LISTS, All, AnyOf, Condition, Expression, Leaf, Not, Operator, Rule
 from rules.problems import NAMELESS, Problem, did_you_mean, place_of
-from rules.quantities import MEASURES, problem_of
+from rules.quantities import DAYS_BACK, MEASURES, problem_of
 from rules.tree import YamlList, YamlMap, parse_items
+from rules.typed import typed_problems
 from rules.words import normal
 
 MAX_DEPTH = 20
-_LISTS = ("contains", "contains_all", "starts_with", "ends_with", "in", "domain", "cidr", "between")
-_ALIASES = {"contains_any": "contains", "matches": "regex", "lt": "less_than", "lte": "at_most", "gt": "more_than",
-            "gte": "at_least"}  # fmt: skip
-"""Other names for operators, which people bring along."""
+_MEANT = {"contains_any": "contains", "matches": "regex", "lt": "less_than", "lte": "at_most", "gt": "more_than",
+          "gte": "at_least"}  # fmt: skip
+"""Names for operators that people bring along, and what they are called here."""
 _RULE_KEYS = tuple(name for name in Rule.model_fields if name not in ("file", "line", "lines"))
 _GROUPS = ("all", "any", "not")
 _UNREAD = Expression(cel="true")
@@ -80,24 +81,29 @@ class Reader:
         for key in tree:
             if key not in _RULE_KEYS:
                 self.problem(lines.get(key, line), f"{label}: unknown key {key!r}", did_you_mean(key, _RULE_KEYS))
-        data = {key: _plain(tree[key]) for key in tree if key in _RULE_KEYS and key != "when"}
+        data = {key: _plain(key, tree[key]) for key in tree if key in _RULE_KEYS and key != "when"}
         if isinstance(data.get("on"), str):
             data["on"] = [data["on"]]
         if "on" not in data and data.get("answer") is not None:
             # Otherwise every message of a conversation would be answered with the same text.
             data["on"] = ["first"]
+        for key in [key for key in tree if key in _RULE_KEYS and _empty(tree[key])]:
+            hint = "leave it out where the rule is for everything" if key == "when" else "leave it out, or say what"
+            self.problem(lines.get(key, line), f"{label}: {key} is empty", hint)
+            data.pop(key, None)
+        for key, what, hint in list(_blanks(data)):
+            self.problem(lines.get(key, line), f"{label}: {what}", hint)
+            data.pop(key, None)
         data |= {"file": self.file, "line": line, "lines": lines}
-        if tree.get("when") is not None:
+        if "name" in tree:
+            data.setdefault("name", NAMELESS)
+        if "when" in tree and not _empty(tree["when"]):
             data["when"] = self.condition(tree["when"], "when", lines.get("when", line), label, 0)
         try:
             rule = Rule(**data)
         except ValidationError as error:
-            wrong = set()
-            for one in error.errors(include_url=False):
-                key = str(one["loc"][0])
-                place = ".".join(map(str, one["loc"]))
-                wrong.add(key)
-                self.problem(lines.get(key, line), f"{label}: {place}: {_words(one['msg'])}")
+            wrong = {str(one["loc"][0]) for one in error.errors(include_url=False)}
+            self.problems += typed_problems(error, Rule, tree, file=self.file, line=line, label=label)
             # The rest has mistakes of its own.
             rest = {key: value for key, value in data.items() if key not in wrong}
             rule = Rule(**{"name": NAMELESS, **rest})
@@ -108,6 +114,9 @@ class Reader:
     # conditions
 
     def condition(self, tree: Any, path: str, line: int, label: str, depth: int) -> Condition:
+        if _empty(tree):
+            self.problem(_line(tree) or line, f"{label}: {path}: a condition is empty", "such as {channel: email}")
+            return _UNREAD
         if isinstance(tree, str):
             return Expression(cel=tree, path=path, line=line)
         if not isinstance(tree, dict):
@@ -132,11 +141,8 @@ class Reader:
 
     def group(self, key: str, tree: Any, path: str, line: int, label: str, depth: int) -> Condition:
         if key == "not":
-            inner = self.condition(tree, path, line, label, depth)
-            if isinstance(tree, dict) and not tree and not _incomplete(tree):
-                self.problem(line, f"{label}: {path}: there is nothing to negate")
-            return Not(negated=inner, path=path)
-        if isinstance(tree, dict):
+            return Not(negated=self.condition(tree, path, line, label, depth), path=path)
+        if isinstance(tree, dict) and tree:
             self.problem(line, f"{label}: {path}: holds a list of conditions", "start each with '- '")
             return self.condition(tree, path, line, label, depth)
         if not isinstance(tree, list) or not (tree or _incomplete(tree)):
@@ -163,25 +169,27 @@ class Reader:
             self.problem(line, f"{label}: {path}: say how {field_name} is compared", f"one of {allowed}: {{…}}")
             return [_UNREAD]
         options = dict(written)
-        if field.named and not name:
-            name = options.pop("name", "")
-            if not isinstance(name, str) or not name:
+        if field.named and not name.strip():
+            name = str(_plain("name", options.pop("name", "")))
+            if not name.strip():
                 self.problem(line, f"{label}: {path}: {field_name} needs a name", f"{field_name}.NAME, or name: NAME")
                 name = f"? {path}"
-        if field_name == "contacts" and not name.startswith("?") and not (name.isdigit() and 1 <= int(name) <= 30):
+        if field_name == "contacts" and not name.startswith("?") and not re.fullmatch(DAYS_BACK, name):
             self.problem(line, f"{label}: {path}: contacts needs a number of days", "contacts.7, 1 to 30 days")
         match = options.pop("match", "word")
         lines = tree.lines if isinstance(tree, YamlMap) else {}
         if match not in ("word", "part"):
             self.problem(lines.get("match", line), f"{label}: {path}: match is word or part, not {match!r}")
             match = None
+        elif "match" in written and options and not _matches(field, options):
+            hint = "it is for contains and contains_all of texts"
+            self.problem(lines["match"], f"{label}: {path}: match says nothing here", hint)
         if not options and not _incomplete(tree):
             self.problem(line, f"{label}: {path}: has no operator", "one of " + ", ".join(OPERATORS[field.kind]))
         found: list[Condition] = []
-        for written_operator, value in options.items():
-            operator: Any = _ALIASES.get(written_operator, written_operator)
+        for operator, value in options.items():
             where = path if len(options) == 1 else f"{path}.{operator}"
-            at = lines.get(written_operator, line)
+            at = lines.get(operator, line)
             problems = list(_misfits(field_name, field, operator, value))
             for what, hint in problems:
                 self.problem(at, f"{label}: {where}: {what}", hint)
@@ -221,12 +229,13 @@ def _misfits(name: str, field: Field, operator: str, value: Any) -> Iterator[tup
         if operator in get_args(Operator):
             yield f"{operator} does not fit {name}", f"one of {', '.join(allowed)}"
         else:
-            known = (*allowed, "match", *(["name"] if field.named else []))
-            yield f"unknown operator {operator!r}", did_you_mean(operator, known)
+            meant = _MEANT.get(operator)
+            hint = f"write {meant}" if meant else did_you_mean(operator, (*allowed, "match"))
+            yield f"unknown operator {operator!r}", hint
     elif operator == "exists" or field.kind == "flag":
         if not isinstance(value, bool):
             yield f"{operator} takes true or false, not {value!r}", ""
-    elif isinstance(value, list) and operator not in _LISTS:
+    elif isinstance(value, list) and operator not in LISTS:
         yield f"{operator} takes one value, not a list", "in takes a list" if "in" in allowed else ""
     elif value == []:
         yield f"{operator} needs at least one value", ""
@@ -239,9 +248,8 @@ def _misfits(name: str, field: Field, operator: str, value: Any) -> Iterator[tup
 
 def _misfit(name: str, field: Field, operator: str, item: Any) -> tuple[str, str] | None:
     """What is wrong with one value."""
-    if field.kind in MEASURES and isinstance(item, float):
-        return None
-    if isinstance(item, bool) or not isinstance(item, str | int):
+    measured = isinstance(item, float) and field.kind in MEASURES
+    if isinstance(item, bool) or not (measured or isinstance(item, str | int)):
         return f"{operator} takes texts, not {item!r}", "put it in quotes"
     if not (str(item) if operator == "regex" else normal(str(item))):
         hint = "use exists: false for an empty field" if "exists" in OPERATORS[field.kind] else ""
@@ -253,8 +261,14 @@ def _misfit(name: str, field: Field, operator: str, item: Any) -> tuple[str, str
 
 
 def _known(field: Field, written: Any) -> str | None:
-    """The field's own value that is meant: case and accents do not count."""
-    return next((value for value in field.values if normal(value) == normal(str(written))), None)
+    """The field's own value that is meant: case does not count."""
+    return next((value for value in field.values if value.lower() == str(written).lower()), None)
+
+
+def _matches(field: Field, operators: Mapping[str, Any]) -> bool:
+    """Whether `match` means something to one of these, or may: one that nobody knows is told by itself."""
+    unknown = [each for each in operators if each not in OPERATORS[field.kind]]
+    return bool(unknown) or (field.kind != "set" and not operators.keys().isdisjoint(("contains", "contains_all")))
 
 
 def _value(field: Field, operator: str, value: Any) -> bool | str | tuple[str, ...]:
@@ -263,17 +277,44 @@ def _value(field: Field, operator: str, value: Any) -> bool | str | tuple[str, .
     texts = tuple(str(item) for item in (value if isinstance(value, list) else [value]))
     if field.values and operator in ("equals", "in"):
         texts = tuple(_known(field, text) or text for text in texts)
-    return texts if operator in _LISTS else texts[0]
+    return texts if operator in LISTS else texts[0]
 
 
-def _plain(value: Any) -> Any:
-    """Numbers that people write where a text is meant (`set: {plan: 7}`) stay what was written."""
+_NO_TEXTS = ("order", "stop", "affinity")
+
+
+def _plain(key: str, value: Any) -> Any:
+    """Whole numbers that people write where a text is meant (`set: {plan: 7}`) stay what was written."""
+    if key in _NO_TEXTS:
+        return value
     if isinstance(value, dict):
-        return {
-            key: str(item) if isinstance(item, int) and not isinstance(item, bool) else item
-            for key, item in value.items()
-        }
-    return value
+        return {name: _plain(key, item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(key, item) for item in value]
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _empty(value: Any) -> bool:
+    """Nothing is said: a key that was begun and not filled in."""
+    if isinstance(value, str):
+        return not normal(value)
+    return value is None or (isinstance(value, dict | list) and not value and not _incomplete(value))
+
+
+def _blanks(data: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Of a rule's lists and attributes: (key, what says nothing, hint)."""
+    for key, value in data.items():
+        if isinstance(value, list) and any(map(_empty, value)):
+            yield key, f"{key} has an empty text", "leave it out"
+    on, attributes = data.get("on"), data.get("set")
+    if isinstance(on, list) and all(isinstance(each, str) for each in on) and len(set(on)) < len(on):
+        yield "on", "on names an occasion twice", "once is enough"
+    for name, text in attributes.items() if isinstance(attributes, dict) else ():
+        prefix, dot, rest = name.partition(".")
+        if _empty(name) or _empty(text):
+            yield "set", f"set.{name} is empty", "set: {name: text}"
+        elif dot and prefix in ("attribute", "attributes"):
+            yield "set", f"set writes attributes: {name!r} would be attribute.{name}", f"write {rest or 'its name'}"
 
 
 def _line(tree: Any) -> int:
@@ -282,7 +323,3 @@ def _line(tree: Any) -> int:
 
 def _incomplete(tree: Any) -> bool:
     return isinstance(tree, YamlMap | YamlList) and tree.incomplete
-
-
-def _words(message: str) -> str:
-    return message.removeprefix("Value error, ")

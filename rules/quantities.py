@@ -8,6 +8,8 @@ from schemas.durations import parse_duration
 
 _NUMBER = re.compile(r"(-?[0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([A-Za-z]*)")
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+DAYS_BACK = "[1-9]|[12][0-9]|30"
+"""A number of days that contacts are counted over, as a pattern."""
 _CLOCK = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
 
 

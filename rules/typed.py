@@ -53,6 +53,7 @@ def _hint(one: ErrorDetails) -> str:
     if one["type"] == "literal_error":
         # pydantic has them in a sentence only: 'a', 'b' or 'c'
         known = one["ctx"]["expected"].split("'")[1::2]
-        found = did_you_mean(str(one["input"]), known)
+        written = str(one["input"])
+        found = did_you_mean(next((each for each in known if each.lower() == written.lower()), written), known)
         return found if found.startswith("did") else ""
     return _HINTS.get(one["type"], "")

@@ -135,7 +135,8 @@ def test_a_deadline_is_a_moment_whatever_its_zone() -> None:
     ],
 )  # fmt: skip
 def test_a_case_can_say_whatever_a_condition_asks_for(given: dict[str, Any], when: str) -> None:
-    made = policy(f"- {{name: r, when: {when}, tags: t}}\n- {{name: o, when: {{phone: {{equals: '+49301234567'}}}}, tags: other}}")
+    other = "{name: o, when: {phone: {equals: '+49301234567'}}, tags: other}"  # whom a case's call is from by itself
+    made = policy(f"- {{name: r, when: {when}, tags: t}}\n- {other}")
     assert differences(made, one(given=given, expect={"tags": "t"})) == []
 
 
