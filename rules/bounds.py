@@ -90,7 +90,8 @@ def read(source: str) -> Read:
 
 def _signs(source: str) -> tuple[list[str], str]:
     """What it consists of, without white space, and what could not be read."""
-    found, at = [], 0
+    found: list[str] = []
+    at = 0
     while at < len(source):
         match = _TOKEN.match(source, at)
         if match is None:
