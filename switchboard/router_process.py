@@ -16,7 +16,8 @@ from router.hosts.faust_host import FaustHost
 from router.hosts.lookup import StoreLookup
 from router.hosts.triage import Triage
 from router.hosts.watchdog import Host, Watchdog
-from runtime.lifecycle import Lifecycle, stop_on_signals
+from runtime.lifecycle import Lifecycle, Service, stop_on_signals
+from runtime.loop_watch import LoopWatch
 from switchboard.base import Base, make_base
 from switchboard.settings import Configuration
 
@@ -73,12 +74,14 @@ async def run(configuration: Configuration, address: str, *, embedded: bool, gro
     else:
         source = KafkaSource(address, group, [INTERACTIONS], embedded=embedded)
         host = BusHost(triage, source, sink, batch_max=batch_max)
+    stuck_after_s = settings.router.stuck_after.total_seconds()
     watchdog = Watchdog(
         host,
         lambda: positions(address, group, [INTERACTIONS], partitions=settings.kafka.partitions, embedded=embedded),
-        stuck_after_s=settings.router.stuck_after.total_seconds(),
+        stuck_after_s=stuck_after_s,
     )
     stop = asyncio.Event()
     with stop_on_signals(stop):
-        report = await Lifecycle([ReadOnlyStore(base), host, watchdog], drain_timeout=20.0).run_until(stop)
+        services: list[Service] = [LoopWatch(stuck_after_s), ReadOnlyStore(base), host, watchdog]
+        report = await Lifecycle(services, drain_timeout=20.0).run_until(stop)
     return 1 if report.died else 0
