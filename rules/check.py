@@ -204,9 +204,21 @@ def _impossible(rules: Iterable[Rule]) -> Iterator[Problem]:
         if field is not None:
             yield Problem(_at(rule), f"rule {rule.name} never fires", f"{field}: its conditions exclude each other")
             continue
+        # A rule runs on its occasions only, whether it names them or not.
+        on = Leaf(field="occasion", operator="in", value=rule.on)
+        if rule.on and rule.when is not None and contradiction(All(all=(on, rule.when))) is not None:
+            yield Problem(_at(rule), f"rule {rule.name} never fires", _runs_on(rule))
+            continue
         for path, field in dead_parts(rule.when):
             what = f"rule {rule.name}: {path} never holds"
             yield Problem(_at(rule), what, f"{field}: its conditions exclude each other")
+        for path, _ in dead_parts(rule.when, on) if rule.on else ():
+            yield Problem(_at(rule), f"rule {rule.name}: {path} never holds", _runs_on(rule))
+
+
+def _runs_on(rule: Rule) -> str:
+    by_itself = "" if "on" in rule.lines or rule.answer is None else ", as one with an answer does unless it says on"
+    return f"it runs on {', '.join(rule.on)} only{by_itself}"
 
 
 def _taken(rules: Iterable[Rule]) -> Iterator[Problem]:

@@ -17,19 +17,22 @@ def contradiction(condition: Condition | None) -> str | None:
     return named(first) if first is not None and None not in keys else None
 
 
-def dead_parts(condition: Condition | None) -> Iterator[tuple[str, str]]:
-    """The outermost parts of `any` that can never hold: (path, field)."""
+def dead_parts(condition: Condition | None, given: Condition | None = None) -> Iterator[tuple[str, str]]:
+    """The outermost parts of `any` that can never hold: (path, field). `given`: what holds besides; then only parts
+    that it alone keeps from holding."""
     match condition:
         case All(all=parts):
             for part in parts:
-                yield from dead_parts(part)
+                yield from dead_parts(part, given)
         case AnyOf(any=parts):
             for number, part in enumerate(parts):
                 field = contradiction(part)
+                if given is not None:
+                    field = contradiction(All(all=(given, part))) if field is None else None
                 if field is not None:
                     yield f"{condition.path}[{number}]", field
-                else:
-                    yield from dead_parts(part)
+                elif contradiction(part) is None:
+                    yield from dead_parts(part, given)
 
 
 def named(key: Key) -> str:

@@ -247,3 +247,43 @@ def test_yaml_words_stay_words() -> None:
 )
 def test_what_may_fire_is_no_shadow(rules: str) -> None:
     assert problems_in(rules) == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "problem"),
+    [
+        (
+            "- {name: r, answer: t, when: {occasion: reopened}}",
+            "r never fires (it runs on first only, as one with an answer does unless it says on)",
+        ),
+        (
+            "- {name: r, queue: general, on: first, when: {occasion: follow_up}}",
+            "r never fires (it runs on first only)",
+        ),
+        (
+            "- {name: r, tags: t, on: [first, reopened], when: {not: {occasion: [first, reopened]}}}",
+            "first, reopened only",
+        ),
+        (
+            "- {name: r, answer: t, when: {any: [{occasion: follow_up}, {language: en}]}}",
+            "rule r: when.any[0] never holds (it runs on first only, as",
+        ),
+    ],
+)
+def test_what_never_fires_because_of_the_occasions_it_runs_on(rules: str, problem: str) -> None:
+    (found,) = problems_in(rules, templates={"t": {"": TemplateText(text="")}})
+    assert problem in found
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "- {name: r, tags: t, when: {occasion: reopened}}",
+        "- {name: r, answer: t, on: [reopened], when: {occasion: reopened}}",
+        "- {name: r, answer: t, when: {not: {occasion: reopened}}}",
+        "- {name: r, answer: t, on: [first, reopened], when: {any: [{occasion: reopened}, {occasion: first}]}}",
+        "- {name: r, answer: t, when: {not: {any: [{occasion: reopened}, {channel: chat}]}}}",
+    ],
+)
+def test_no_false_alarm_about_occasions(rules: str) -> None:
+    assert problems_in(rules, templates={"t": {"": TemplateText(text="")}}) == []
