@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Iterator, Mapping, Set
 
 from rules.calendar import compile_calendar
+from rules.check_priority import problems_of_priority
 from rules.conditions import leaves_of
 from rules.expression import mistakes_in
 from rules.fields import FIELDS, OPERATORS
 from rules.model import All, AnyOf, Condition, Expression, Leaf, Not, PolicySource, Rule
 from rules.operators import compile_regex
-from rules.problems import NAMELESS, Problem, did_you_mean, place_of
+from rules.problems import NAMELESS, Problem, did_you_mean, nearest_place, place_of
 from rules.shadows import contradiction, dead_parts, shadowed, stops
 from rules.templates import default_language, problems_of
-from schemas.decision import TIERS
 
 _ACTIONS = ("answer", "queue", "tier", "target", "tags", "skills", "set", "hold", "close", "affinity",
             "notify", "webhook", "stop")  # fmt: skip
@@ -28,7 +28,7 @@ def check(source: PolicySource, unsure: Set[str] = frozenset()) -> list[Problem]
     found = [
         *_calendars(source),
         *_queues(source),
-        *_priority(source),
+        *problems_of_priority(source),
         *_templates(source),
         *of_rules,
         *_unreachable(rules),
@@ -45,12 +45,7 @@ def by_place(problem: Problem) -> tuple[str, int, str]:
 
 
 def _place(source: PolicySource, *path: str) -> str:
-    """The nearest known place, from the whole path upwards."""
-    for length in range(len(path), 0, -1):
-        place = source.places.get(".".join(path[:length]))
-        if place is not None:
-            return place
-    return ".".join(path)
+    return nearest_place(source.places, *path)
 
 
 def _calendars(source: PolicySource) -> Iterator[Problem]:
@@ -82,22 +77,6 @@ def _queues(source: PolicySource) -> Iterator[Problem]:
             f"default_queue {source.default_queue!r} is not among the queues",
             did_you_mean(source.default_queue, source.queues),
         )
-
-
-def _priority(source: PolicySource) -> Iterator[Problem]:
-    for channel, targets in source.priority.targets.items():
-        missing = [tier for tier in TIERS if tier not in targets]
-        if missing:
-            place = _place(source, "priority", "targets", channel)
-            yield Problem(place, f"priority targets for {channel} lack {', '.join(missing)}")
-    table = source.priority.table
-    if not table or table[-1].when is not None:
-        place = _place(source, "priority", "table")
-        yield Problem(place, "the priority table has no last row for everything else", "end it with '- {tier: P3}'")
-    for number, row in enumerate(table[:-1], start=1):
-        if row.when is None:
-            place = _place(source, "priority", "table", str(number - 1))
-            yield Problem(place, f"priority table, row {number} takes everything; the rows after it are never reached")
 
 
 def _templates(source: PolicySource) -> Iterator[Problem]:

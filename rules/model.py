@@ -9,7 +9,15 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StrictBool,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from schemas.base import Config
 from schemas.decision import CloseReason, Tier
@@ -162,24 +170,35 @@ class BusinessHours(Config):
     hours: dict[str, Words]
 
 
-class TableCondition(Config):
-    """What one row of the priority table asks for; each list means any of."""
+def _begun(value: Any, info: ValidationInfo) -> Any:
+    """Refuse what a person began and did not fill in. (As JSON, a policy names all there is.)"""
+    each = value if isinstance(value, list | tuple) else [value]
+    if info.mode == "python" and (not each or any(one in (None, "", {}) for one in each)):
+        raise ValueError("is empty: name what it asks for, or leave it out")
+    return value
 
-    customer_tier: Words = ()
-    agreement: Words = ()
-    segment: Words = ()
-    channel: Annotated[tuple[Channel, ...], BeforeValidator(_many)] = ()
-    language: Words = ()
-    verdict: Annotated[tuple[Verdict, ...], BeforeValidator(_many)] = ()
-    tags: Words = ()
-    urgent: bool | None = None
+
+_Begun = BeforeValidator(_begun)
+
+
+class TableCondition(Config):
+    """What one row of the priority table asks for; each list means any of. Texts are compared as those of rules are."""
+
+    customer_tier: Annotated[Words, _Begun] = ()
+    agreement: Annotated[Words, _Begun] = ()
+    segment: Annotated[Words, _Begun] = ()
+    channel: Annotated[tuple[Channel, ...], BeforeValidator(_many), _Begun] = ()
+    language: Annotated[Words, _Begun] = ()
+    verdict: Annotated[tuple[Verdict, ...], BeforeValidator(_many), _Begun] = ()
+    tags: Annotated[Words, _Begun] = ()
+    urgent: Annotated[bool | None, _Begun] = None
     """Whether the customer used a word of urgency."""
 
 
 class TableRow(Config):
     """A row of the priority table. The first that fits decides; the last has no `when`."""
 
-    when: TableCondition | None = None
+    when: Annotated[TableCondition | None, _Begun] = None
     tier: Tier
 
 

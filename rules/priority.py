@@ -10,6 +10,7 @@ from rules.engine import RuleResult
 from rules.model import TableCondition
 from rules.policy import Policy
 from rules.signals import ANGER
+from rules.words import normal
 from schemas.decision import Tier
 from schemas.durations import format_duration
 from schemas.interaction import Channel
@@ -94,7 +95,8 @@ def _fits(when: TableCondition, interaction: Interaction, facts: Facts, result: 
         ("tag", when.tags, result.tags),
     ):
         if wanted:
-            both = [value for value in actual if value in wanted]
+            folded = {normal(value) for value in wanted}
+            both = [value for value in actual if normal(value) in folded]
             if not both:
                 return ""
             words.append(f"{name} {both[0]}")
@@ -125,12 +127,16 @@ def _factors(
         yield "repeat contact", modifiers.repeat_contact
     if modifiers.waiting < 1 and facts.conversation_state == "waiting":
         yield "waiting already", modifiers.waiting
-    if modifiers.vip < 1 and VIP in facts.customer_tags:
+    if modifiers.vip < 1 and _remembered(policy, ("vip", facts.customer_tags), lambda: _is_vip(facts)):
         yield "VIP", modifiers.vip
     if modifiers.urgent < 1 and urgent:
         yield f"urgent word {urgent!r}", modifiers.urgent
     if modifiers.sentiment < 1 and (anger := policy.signals.anger(result.hits, interaction.language)):
         yield "angry words", 1 - (1 - modifiers.sentiment) * anger / ANGER
+
+
+def _is_vip(facts: Facts) -> bool:
+    return VIP in map(normal, facts.customer_tags)
 
 
 def _promised(
@@ -139,14 +145,20 @@ def _promised(
     priority = policy.source.priority
     base = priority.targets[channel][tier]
     why: list[str] = [channel, tier]
-    agreed = priority.agreements.get(agreement or "")
+    name = normal(agreement or "")
+    agreed = next((agreed for known, agreed in priority.agreements.items() if normal(known) == name), None)
     if agreed is not None and (target := agreed.targets.get(channel, {}).get(tier)) is not None:
         base = target
         why.append(f"{agreement} agreement")
-    why += [f"{name} × {factor:.2g}" for name, factor in factors]
+    why += [f"{name} × {_share(factor)}" for name, factor in factors]
     whole = prod(factor for _, factor in factors)
     if whole < priority.modifiers.floor:
         whole = priority.modifiers.floor
-        why.append(f"never less than × {whole:.2g}")
+        why.append(f"never less than × {_share(whole)}")
     target = base * whole
     return target, f"{format_duration(target)}: {', '.join(why)}"
+
+
+def _share(factor: float) -> str:
+    """As many digits as a target of a day needs to come out right to the second."""
+    return f"{factor:.6g}"

@@ -1,6 +1,6 @@
 """Mistakes in a policy: each with its place and, where one is known, a hint. Collected, never raised one by one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -28,6 +28,15 @@ def did_you_mean(written: str, known: Iterable[str]) -> str:
     if not names:
         return "there are none"
     return "there are " + ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+
+
+def nearest_place(places: Mapping[str, str], *path: str) -> str:
+    """The nearest known place, from the whole path upwards."""
+    for length in range(len(path), 0, -1):
+        place = places.get(".".join(path[:length]))
+        if place is not None:
+            return place
+    return ".".join(path)
 
 
 def place_of(file: str, line: int) -> str:

@@ -1,13 +1,17 @@
 """Tier, target, deadline, and their words."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from math import prod
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from rules.check import check
 from rules.engine import RuleResult, evaluate
 from rules.explain import describe
-from rules.model import PolicySource
+from rules.model import PolicySource, PriorityTable
 from rules.policy import Policy
 from rules.priority import prioritise
 from schemas.structs import Answer, Decision, Facts
@@ -43,6 +47,103 @@ def chosen(**priority: Any) -> Policy:
 def test_the_first_row_that_fits_unless_a_rule_has_spoken(facts: Facts, more: Any, tier: str, why: str) -> None:
     priority = prioritise(chosen(), accepted(), facts, RuleResult(**more))
     assert (priority.tier, priority.tier_why) == (tier, why)
+
+
+@pytest.mark.parametrize("when", [None, {}, {"tags": []}, {"channel": "email", "tags": ""}, {"language": ["de", ""]}])
+def test_a_row_that_is_begun_and_not_filled_in_is_a_mistake(when: Any) -> None:
+    with pytest.raises(ValidationError, match="is empty: name what it asks for"):
+        PriorityTable.model_validate({"table": [{"when": when, "tier": "P1"}, {"tier": "P3"}]})
+
+
+LAST = {"tier": "P3"}
+
+
+@pytest.mark.parametrize(
+    ("priority", "told"),
+    [
+        ({"table": [{"tier": "P1"}, LAST]}, "row 1 takes everything"),
+        (
+            {"table": [{"when": {"channel": ["chat", "email", "web_form", "phone_log"]}, "tier": "P1"}, LAST]},
+            "row 1 takes",
+        ),
+        ({"table": [{"when": {"verdict": ["failed", "unknown", "verified"]}, "tier": "P1"}, LAST]}, "row 1 takes"),
+        (
+            {"table": [{"when": {"channel": "email"}, "tier": "P1"}] * 2 + [LAST]},
+            "row 2 is never reached: row 1 takes all that it would",
+        ),
+        (
+            {
+                "table": [
+                    {"when": {"customer_tier": ["Gold", "silver"]}, "tier": "P1"},
+                    {"when": {"customer_tier": "gold", "urgent": True}, "tier": "P2"},
+                    LAST,
+                ]
+            },
+            "row 2 is never reached: row 1 takes all that it would",
+        ),
+        (
+            {"table": [{"when": {"agreement": "nope"}, "tier": "P1"}, LAST]},
+            "row 1: unknown agreement 'nope' (there are none)",
+        ),
+        (
+            {"table": [{"when": {"agreement": "Golt"}, "tier": "P1"}, LAST], "agreements": {"Gold": {}}},
+            "row 1: unknown agreement 'Golt' (did you mean Gold?)",
+        ),
+        ({"agreements": {"Gold": {}, "gold": {}}}, "agreement 'gold' is 'Gold' already"),
+    ],
+)
+def test_rows_that_never_fit_and_names_that_are_not_there_are_mistakes(priority: Any, told: str) -> None:
+    (found,) = check(PolicySource(priority=priority))
+    assert told in str(found)
+
+
+def test_rows_that_can_fit_are_no_mistakes() -> None:
+    rows = [
+        {"when": {"customer_tier": "gold", "channel": "chat"}, "tier": "P1"},
+        {"when": {"customer_tier": "gold"}, "tier": "P2"},
+        {"when": {"channel": ["chat", "email"]}, "tier": "P2"},
+        {"when": {"channel": ["email", "web_form"]}, "tier": "P4"},
+        {"when": {"urgent": True, "agreement": "GOLD"}, "tier": "P1"},
+        {"when": {"urgent": False}, "tier": "P2"},
+        LAST,
+    ]
+    source = PolicySource(priority={"table": rows, "agreements": {"gold": {}}})
+    assert check(source) == []
+    assert PolicySource.from_json(source.to_json()).version == source.version
+
+
+def test_the_table_compares_as_rules_do() -> None:
+    """Rules fold case and accents; a tier that was written otherwise in the customers' list fitted no row."""
+    table = [
+        {"when": {"customer_tier": "Größe"}, "tier": "P1"},
+        {"when": {"tags": "VIP"}, "tier": "P2"},
+        {"when": {"language": "DE"}, "tier": "P4"},
+        {"when": {"agreement": "Gold"}, "tier": "P2"},
+        LAST,
+    ]
+    agreed = {"Gold": {"targets": {"email": {"P2": "30m"}}}}
+    ready = policy(priority={"table": table, "agreements": agreed, "modifiers": {"vip": 0.5}})
+    for facts, more, language, tier in (
+        (Facts(customer_tier="GROSSE"), {}, None, "P1"),
+        (Facts(), {"tags": ("vip",)}, None, "P2"),
+        (Facts(), {}, "de", "P4"),
+        (Facts(), {}, "de-at", "P3"),  # a rule's `language: de` does not mean it either
+        (Facts(agreement="gold"), {}, None, "P2"),
+    ):
+        interaction = accepted(email(language=language))
+        assert prioritise(ready, interaction, facts, RuleResult(**more)).tier == tier, (facts, more, language)
+    promised = prioritise(ready, accepted(), Facts(agreement="GOLD", customer_tags=("Vip",)), RuleResult())
+    assert promised.target_why == "15m: email, P2, GOLD agreement, VIP × 0.5"
+
+
+def test_the_factors_that_are_told_give_the_target() -> None:
+    modifiers = {"repeat_contact": 0.105, "vip": 0.125, "waiting": 0.99, "floor": 0.001}
+    ready = policy(priority={"modifiers": modifiers})
+    facts = Facts(contacts_7d=1, customer_tags=("vip",), conversation_state="waiting")
+    found = prioritise(ready, accepted(), facts, RuleResult())
+    told = [float(factor) for factor in re.findall(r"× ([\d.]+)", found.target_why)]
+    assert told == [0.105, 0.99, 0.125]
+    assert found.target.total_seconds() == pytest.approx(8 * 3600 * prod(told))
 
 
 def test_targets_by_channel_and_tier_and_by_rule() -> None:
@@ -96,7 +197,7 @@ def promise(facts: Facts, text: str = "Hello", **more: Any) -> tuple[timedelta, 
         (Facts(), "I need it ASAP.", 240, "email, P3, urgent word 'asap' × 0.5"),
         (Facts(), "I need it asapx.", 480, "email, P3"),
         (Facts(), "You are terrible. Awful. The worst! I am furious.", 360, "email, P3, angry words × 0.75"),
-        (Facts(), "You are terrible.", 440, "email, P3, angry words × 0.92"),
+        (Facts(), "You are terrible.", 440, "email, P3, angry words × 0.916667"),
         (Facts(), "You are terrible. Thanks!", 480, "email, P3"),
         (
             Facts(contacts_7d=1, customer_tags=("vip",)), "Terrible, awful, worst: urgent!", 120,
@@ -124,7 +225,7 @@ def test_words_count_in_their_own_language_or_where_that_is_not_known() -> None:
 
 def test_a_policy_may_bring_its_own_words_of_urgency_and_ask_for_them_in_its_table() -> None:
     table = [{"when": {"urgent": True, "agreement": "gold"}, "tier": "P1"}, {"tier": "P3"}]
-    signals = policy(priority={"table": table, "urgent_words": {"en": ["code red"]}})
+    signals = policy(priority={"table": table, "urgent_words": {"en": ["code red"]}, "agreements": {"gold": {}}})
     for text, tier in (("We have a Code Red here", "P1"), ("This is urgent", "P3")):
         interaction, facts = accepted(email(text=text, language="en")), Facts(agreement="gold")
         priority = prioritise(signals, interaction, facts, evaluate(signals, interaction, facts, NOW))
