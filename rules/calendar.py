@@ -133,12 +133,18 @@ class Calendar:
         day = moment.astimezone(self.zone).date() - timedelta(days=1)
         last = day + SEARCH
         reached = moment
+        later: list[Instants] = []
         while day <= last:
-            for start, end in self._day(day):
+            spans, day = sorted([*later, *self._day(day)]), day + timedelta(days=1)
+            # Where an hour comes twice, the second part of a span that reaches past midnight waits for what is open
+            # in between.
+            tomorrow = self._day(day)
+            first_of_it = tomorrow[0][0] if tomorrow else spans[-1][1] if spans else moment
+            later = [span for span in spans if span[0] >= first_of_it]
+            for start, end in spans[: len(spans) - len(later)]:
                 if end > reached:
                     yield max(start, reached), end
                     reached = end
-            day += timedelta(days=1)
 
     def _days_from_uncached(self, day: date) -> tuple[tuple[Instants, ...], list[datetime]]:
         """What is open on a day and about a week after it, as `_spans` gives it, and the ends of that by themselves;

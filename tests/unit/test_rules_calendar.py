@@ -129,6 +129,23 @@ def test_it_is_open_when_the_clock_on_the_wall_says_so(night: str, spans: list[s
             assert place.add_business_time(begin, counted) == moment + timedelta(minutes=1)
 
 
+def test_a_night_that_meets_the_next_days_hours_in_the_hour_that_comes_twice_loses_none_of_it() -> None:
+    """Of the second hour's first half was told, and the first hour's second half was forgotten."""
+    meets = calendar({"sat": ["22:00-02:30"], "sun": ["02:30-05:00"]})
+    whole = calendar({"sat": ["22:00-05:00"]})
+    start = at("2026-10-24T21:00")
+    for minutes in range(0, 8 * 60, 15):
+        moment = at("2026-10-24T22:00").astimezone(UTC) + timedelta(minutes=minutes)
+        assert meets.is_open(moment) == whole.is_open(moment), moment
+        span = timedelta(minutes=minutes)
+        assert meets.add_business_time(start, span) == whole.add_business_time(start, span), span
+    closed_between = calendar({"sat": ["22:00-02:15"], "sun": ["02:45-05:00"]})
+    for fold in (0, 1):
+        opening = closed_between.next_open(at("2026-10-25T02:15", fold))
+        assert opening == at("2026-10-25T02:45", fold).astimezone(UTC)
+    assert closed_between.is_open(at("2026-10-25T02:10", fold=1))
+
+
 def test_results_are_utc() -> None:
     assert calendar(WEEK).add_business_time(at("2026-07-01T10:00"), timedelta(hours=1)).tzinfo is UTC
     assert ALWAYS.add_business_time(at("2026-07-01T10:00"), timedelta(hours=1)) == at("2026-07-01T11:00")
