@@ -71,6 +71,20 @@ def _counting(dialect: str) -> Any:
     return statement.on_conflict_do_update(index_elements=["day", "rule", "slot"], set_={"hits": more})
 
 
+def sweep(conn: Connection, before: datetime) -> int:
+    """Forget the oldest day before that one (UTC), a slot at a time; how many rows that was."""
+    oldest = (
+        select(rule_days.c.day, rule_days.c.slot)
+        .where(rule_days.c.day < before.astimezone(UTC).date().isoformat())
+        .order_by(rule_days.c.day)
+        .limit(1)
+    )
+    row = conn.execute(oldest).first()
+    if row is None:
+        return 0
+    return conn.execute(rule_days.delete().where(rule_days.c.day == row.day, rule_days.c.slot == row.slot)).rowcount
+
+
 def hits(conn: Connection, since: datetime, queues: Sequence[str] = ()) -> Hits:
     """Rules that fired since that day (UTC) began. With `queues`, examples are only what came to one of them."""
     days = select(rule_days.c.rule, func.sum(rule_days.c.hits)).where(

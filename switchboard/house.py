@@ -35,8 +35,8 @@ from runtime.http.server import HttpServer
 from runtime.lifecycle import Lifecycle, Service
 from runtime.processes import ChildProcess, Command, RestartPolicy
 from schemas.errors import ConfigError
-from store.outbox_sweeper import OutboxSweeper
 from store.relay_outbox import RelayOutbox
+from store.sweeper import StoreSweeper
 from switchboard.base import Base, StoreService, make_base
 from switchboard.lives import BrokerLives
 from switchboard.page import page_router
@@ -100,7 +100,7 @@ class House:
             self._readiness["broker"] = lambda: self.broker.is_ready
         if "relay" in self.roles:
             services.append(Late(self._relay, "relay"))
-            services.append(OutboxSweeper(self.base.database, self.settings.store.keep_published))
+            services.append(StoreSweeper(self.base.database, self.base.clock, self.settings.store))
         if "router" in self.roles:
             services.append(self._router_child())
         if "applier" in self.roles:

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from bus.topics import partition_for
 from router.applier.apply import apply_decisions
@@ -18,6 +19,10 @@ from store.database import Database
 from store.enqueue import Enqueuer
 from store.intake import Intake
 from store.outbox import Outbox
+from store.settings import StoreSettings
+from store.sweeper import StoreSweeper
+from store.tables import rule_days
+from tests.kit.clock import ManualClock
 from tests.kit.contacts import NOW, arrival, chat, email
 from tests.kit.policies import example_policy, policy
 
@@ -150,6 +155,18 @@ async def test_hits_are_counted_by_day_however_many_there_are_and_a_repeat_count
         assert (hits.looked_at, hits.by_rule["all"]) == (count, count)
     recent = await site.database.read(lambda c: rule_hits.hits(c, NOW))
     assert len(recent.examples["all"]) == 1
+
+
+async def test_the_hits_of_old_days_grew_for_ever(site: Site) -> None:
+    chosen = policy("- {name: all, tags: a}\n- {name: mail, tags: b}")
+    for number in range(3):
+        for conversation in range(2):
+            each = await site.accept(email(f"m{number}-{conversation}@example.org"), NOW)
+            await site.apply(each, chosen, NOW + timedelta(days=number))
+    settings = StoreSettings(keep_rule_hits="7d")
+    await StoreSweeper(site.database, ManualClock(NOW + timedelta(days=8)), settings).sweep()
+    days = await site.database.read(lambda c: set(c.scalars(select(rule_days.c.day))))
+    assert days == {"2026-03-05", "2026-03-06"}
 
 
 async def test_who_writes_all_day_is_counted_up_to_a_bound(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
