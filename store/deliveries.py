@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from sqlalchemy import and_, bindparam, exists, func, select, update
 from sqlalchemy.engine import Connection
 
+from schemas.delivery import Delivery
 from schemas.reply import Reply
 from schemas.states import DeliveryState
 from store import leases as leases_
@@ -245,6 +246,12 @@ def count(conn: Connection, states: Collection[DeliveryState]) -> int:
 def of_conversation(conn: Connection, conversation_id: str) -> list[Row]:
     query = select(deliveries).where(deliveries.c.conversation_id == conversation_id).order_by(deliveries.c.created_at)
     return [_row(r) for r in conn.execute(query)]
+
+
+def moved_on(conn: Connection, event: Delivery) -> bool:
+    """Whether the delivery that this event tells of has changed again since."""
+    at = (deliveries.c.reply_id == event.reply_id) & (deliveries.c.recipient == event.recipient)
+    return (conn.scalar(select(deliveries.c.change).where(at)) or 0) > event.change
 
 
 def _row(r: object) -> Row:

@@ -163,6 +163,8 @@ def _delivered(conn: Connection, out: Outbox, delivery: Delivery, now: datetime)
         return "sent"
     if delivery.state not in bad or (delivery.acknowledgement and delivery.state is DeliveryState.WITHDRAWN):
         return delivery.state.value
+    if deliveries.moved_on(conn, delivery):  # told once more, after somebody has settled it
+        return "repeat"
     reason = f"delivery {delivery.state}: {delivery.detail}".rstrip(": ")
     _move(conn, delivery, I.QUEUED, [I.ANSWERING, I.ANSWERED], now, reason=reason)
     _back_to_a_human(conn, out, delivery, reason, now)

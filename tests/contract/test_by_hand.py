@@ -48,12 +48,16 @@ class Office(House):
         await self.database.write(work)
         await self.tell()
 
-    async def tell(self) -> None:
-        """Bring the applier what it has not been told of deliveries."""
+    async def events(self) -> list[Delivery]:
+        """What the topic has of deliveries, in its order."""
         query = select(outbox).where(outbox.c.topic == DELIVERIES).order_by(outbox.c.id)
         rows = await self.database.read(lambda c: c.execute(query).all())
         events = [decode(tuple((name, value.encode()) for name, value in row.headers), row.value) for row in rows]
-        new = [e for e in events if isinstance(e, Delivery) and e.id not in self.told]
+        return [e for e in events if isinstance(e, Delivery)]
+
+    async def tell(self) -> None:
+        """Bring the applier what it has not been told of deliveries."""
+        new = [e for e in await self.events() if e.id not in self.told]
         self.told = self.told | {event.id for event in new}
         for event in new:
             await self.push(event)
@@ -252,6 +256,16 @@ class TestSentOrResend:
         await office.sent(more.model_copy(update={"cc": ()}), D.UNKNOWN)
         assert (await office.item(asked)).state is W.QUEUED
         await office.resolve(more, sent=True)
+        assert (await office.item(asked)).state is W.COMPLETED
+
+    async def test_an_unknown_outcome_that_is_told_again_after_it_was_settled_opens_nothing(
+        self, office: Office
+    ) -> None:
+        asked, made = await self.unknown(office)
+        await office.resolve(made, sent=True, by="ada")
+        for event in await office.events():
+            await office.push(event)
+            assert await office.state(asked) is S.ANSWERED
         assert (await office.item(asked)).state is W.COMPLETED
 
     async def test_resend_leaves_the_item_as_it_is(self, office: Office) -> None:
