@@ -170,7 +170,8 @@ class Reader:
             return [_UNREAD]
         options = dict(written)
         if field.named and not name.strip():
-            name = str(_plain("name", options.pop("name", "")))
+            called = _plain("name", options.pop("name", ""))
+            name = called if isinstance(called, str) else ""
             if not name.strip():
                 self.problem(line, f"{label}: {path}: {field_name} needs a name", f"{field_name}.NAME, or name: NAME")
                 name = f"? {path}"
@@ -183,7 +184,7 @@ class Reader:
             match = None
         elif "match" in written and options and not _matches(field, options):
             hint = "it is for contains and contains_all of texts"
-            self.problem(lines["match"], f"{label}: {path}: match says nothing here", hint)
+            self.problem(lines.get("match", line), f"{label}: {path}: match says nothing here", hint)
         if not options and not _incomplete(tree):
             self.problem(line, f"{label}: {path}: has no operator", "one of " + ", ".join(OPERATORS[field.kind]))
         found: list[Condition] = []

@@ -12,6 +12,15 @@ DAYS_BACK = "[1-9]|[12][0-9]|30"
 """A number of days that contacts are counted over, as a pattern."""
 _CLOCK = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
 
+# How these are written, as patterns for whoever cannot ask the functions below (editors).
+NUMBER = r"^\s*-?[0-9]{1,15}(\.[0-9]{1,9})?\s*([kKmMgG]?[iI]?[bB])?\s*$"
+_ISO = r"^ *[pP][tT]?([0-9]+(\.[0-9]+)?[wWdDhHmMsS][tT]?)+ *$"
+DURATION = rf"^ *([0-9][0-9 ]*(\. *[0-9][0-9 ]*)?([mM] *[sS]|[dDhHmMsS]) *)+$|{_ISO}"
+SPAN = f"{NUMBER}|{DURATION}"
+CLOCK = r"^\s*([01]?[0-9]|2[0-4]):[0-5][0-9]\s*$"
+_HOUR = "([01] *[0-9]|2 *[0-4]) *: *[0-5] *[0-9]"
+WINDOW = f"^ *{_HOUR} *[-–] *{_HOUR} *$"
+
 
 def number(written: str) -> float:
     """`3`, `2.5`, `1MB`, `64KiB`. Raises ValueError."""
