@@ -5,7 +5,8 @@ from typing import get_args
 
 from rules.model import PolicySource, TableCondition, TableRow
 from rules.problems import Problem, did_you_mean, nearest_place
-from rules.words import normal
+from rules.signals import short
+from rules.words import normal, phrase
 from schemas.decision import TIERS
 from schemas.interaction import CHANNELS, Verdict
 
@@ -20,6 +21,7 @@ Asked = Mapping[str, frozenset[str]]
 def problems_of_priority(source: PolicySource) -> Iterator[Problem]:
     yield from _targets(source)
     yield from _agreements(source)
+    yield from _urgent_words(source)
     yield from _table(source)
 
 
@@ -44,6 +46,19 @@ def _agreements(source: PolicySource) -> Iterator[Problem]:
                 place = nearest_place(source.places, "priority", "table", str(number), "when", "agreement")
                 hint = did_you_mean(name, source.priority.agreements)
                 yield Problem(place, f"priority table, row {number + 1}: unknown agreement {name!r}", hint)
+
+
+def _urgent_words(source: PolicySource) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for language, words in source.priority.urgent_words.items():
+        place = nearest_place(source.places, "priority", "urgent_words", language)
+        other = first.setdefault(short(language), language)
+        if other != language:
+            what = f"urgent_words: {language!r} and {other!r} are one language"
+            yield Problem(place, what, "its words stand in one list")
+        for word in words:
+            if not phrase(word).text:
+                yield Problem(place, f"urgent_words: {language}: {word!r} holds nothing to look for")
 
 
 def _table(source: PolicySource) -> Iterator[Problem]:

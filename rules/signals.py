@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from rules.model import PriorityTable
 from rules.phrases import Hits, PhraseBook
-from rules.words import Phrase, phrase
+from rules.words import phrase
 
 URGENT: Mapping[str, tuple[str, ...]] = {
     "en": ("urgent", "urgently", "asap", "as soon as possible", "immediately", "emergency", "right away"),
@@ -36,12 +36,13 @@ class Signals:
     """The words by their numbers in a phrase book."""
 
     def __init__(self, priority: PriorityTable, book: PhraseBook) -> None:
-        """Only what the policy makes use of is looked for. Raises ValueError for a word without letters."""
+        """Only what the policy makes use of is looked for."""
         self._urgent: dict[int, dict[str, str]] = {}
         self._moods: dict[int, dict[str, int]] = {}
-        self._lists = {*URGENT, *priority.urgent_words}
+        urgent = {**URGENT, **{short(language): words for language, words in priority.urgent_words.items()}}
+        self._lists = {*urgent}
         if priority.modifiers.urgent < 1 or any(row.when and row.when.urgent is not None for row in priority.table):
-            for language, word, number in _numbered({**URGENT, **priority.urgent_words}, book):
+            for language, word, number in _numbered(urgent, book):
                 self._urgent.setdefault(number, {})[language] = word
         if priority.modifiers.sentiment < 1:
             for lists, weight in ((_ANGRY, 1), (_THANKFUL, -1)):
@@ -66,18 +67,14 @@ class Signals:
         return max(0, min(sum(weights), ANGER))
 
     def _own(self, language: str | None) -> str | None:
-        short = (language or "").lower().split("-")[0]
-        return short if short in self._lists else None
+        own = short(language or "")
+        return own if own in self._lists else None
 
 
-def words_of(lists: Mapping[str, Iterable[str]]) -> list[tuple[str, str, Phrase]]:
-    """(language, word, phrase). Raises ValueError for a word without letters."""
-    found = [(language, word, phrase(word)) for language, words in lists.items() for word in words]
-    for language, word, each in found:
-        if not each.text:
-            raise ValueError(f"{language}: {word!r} holds nothing to look for")
-    return found
+def short(language: str) -> str:
+    """`de` of `de-AT`."""
+    return language.lower().replace("_", "-").split("-")[0]
 
 
 def _numbered(lists: Mapping[str, Iterable[str]], book: PhraseBook) -> list[tuple[str, str, int]]:
-    return [(language, word, book.number(each)) for language, word, each in words_of(lists)]
+    return [(language, word, book.number(phrase(word))) for language, words in lists.items() for word in words]

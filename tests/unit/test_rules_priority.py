@@ -90,6 +90,8 @@ LAST = {"tier": "P3"}
             "row 1: unknown agreement 'Golt' (did you mean Gold?)",
         ),
         ({"agreements": {"Gold": {}, "gold": {}}}, "agreement 'gold' is 'Gold' already"),
+        ({"urgent_words": {"en": ["\u200b"]}, "modifiers": {"urgent": 0.5}}, "holds nothing to look for"),
+        ({"urgent_words": {"de": ["a"], "de-AT": ["b"]}}, "urgent_words: 'de-AT' and 'de' are one language"),
     ],
 )
 def test_rows_that_never_fit_and_names_that_are_not_there_are_mistakes(priority: Any, told: str) -> None:
@@ -231,6 +233,21 @@ def test_a_policy_may_bring_its_own_words_of_urgency_and_ask_for_them_in_its_tab
         priority = prioritise(signals, interaction, facts, evaluate(signals, interaction, facts, NOW))
         assert priority.tier == tier
     assert prioritise(signals, accepted(), Facts(), RuleResult()).tier_why == "priority table, row 2 (everything else)"
+
+
+def test_a_language_of_urgent_words_is_the_same_in_capitals() -> None:
+    """The built-in words went on counting beside those that were meant to stand for them."""
+    own = {"urgent_words": {"EN": ["code red"], "nl-BE": ["spoed"]}, "modifiers": {"urgent": 0.5}}
+    signals = policy(priority=own)
+    for text, language, counts in (
+        ("Code red!", "en", True),
+        ("This is urgent", "en", False),
+        ("spoed", "nl", True),
+        ("urgent", "nl", False),
+    ):
+        interaction = accepted(email(text=text, language=language))
+        priority = prioritise(signals, interaction, Facts(), evaluate(signals, interaction, Facts(), NOW))
+        assert ("urgent word" in priority.target_why) is counts, (text, language)
 
 
 def test_a_policy_without_signals_keeps_the_version_that_it_had() -> None:
