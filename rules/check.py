@@ -35,10 +35,10 @@ def check(source: PolicySource, unsure: Set[str] = frozenset()) -> list[Problem]
         *_impossible(source.rules),
         *_taken(rules),
     ]
-    return sorted(set(found), key=by_place)
+    return sorted(set(found), key=_by_place)
 
 
-def by_place(problem: Problem) -> tuple[str, int, str]:
+def _by_place(problem: Problem) -> tuple[str, int, str]:
     """To sort problems by file, then line."""
     file, _, line = problem.place.rpartition(":")
     return (file, int(line), problem.what) if line.isdigit() else (problem.place, 0, problem.what)

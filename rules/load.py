@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from rules.cases import Placed, read_cases
-from rules.check import by_place, check
+from rules.check import check
+from rules.conditions import leaves_of
 from rules.model import (
     Agreement,
     AutoAnswer,
@@ -26,8 +27,8 @@ from rules.model import (
     TemplateText,
 )
 from rules.parse import read_rules
-from rules.problems import Problem, did_you_mean, place_of
-from rules.tree import MAX_CHARS, YamlList, YamlMap, line_of, parse_yaml
+from rules.problems import Problem, did_you_mean, in_order, place_of
+from rules.tree import MAX_CHARS, YamlList, YamlMap, line_of, parse_sections, unread
 from schemas.base import Config
 from schemas.errors import ConfigError
 
@@ -80,7 +81,7 @@ def read_tree(path: Path, name: str) -> tuple[Any, list[Problem]]:
     """A YAML file → tree with lines (`rules.tree`), as far as it can be read, and every mistake of form."""
     problems: list[Problem] = []
     text = _read(path, name, problems)
-    tree, found = parse_yaml(text, name) if text is not None else (None, [])
+    tree, found = parse_sections(text, name) if text is not None else (None, [])
     return tree, [*problems, *found]
 
 
@@ -109,12 +110,38 @@ def load_policy(
     if "default_queue" in sections and "default_queue" not in values:
         values["default_queue"] = next(iter(values.get("queues", {})), "general")
     places = dict(_places(sections, file))
+    _suppose(values, rules, sections)
     source = PolicySource(rules=tuple(rules), templates=templates, places=places, **values)
     problems += check(source, unsure)
     if problems:
-        unique = dict.fromkeys(str(problem) for problem in problems)
-        raise ConfigError(list(unique), hint="the policy was not loaded")
+        raise ConfigError(in_order(map(str, problems)), hint="the policy was not loaded")
     return source
+
+
+def _suppose(values: dict[str, Any], rules: list[Rule], sections: Mapping[str, Any]) -> None:
+    """Queues and calendars are there if others name them, where the section that would say so could not be read wholly:
+    nobody is told of a queue that does not exist because of a quote that was never closed."""
+
+    def cut(key: str) -> bool:
+        return isinstance(tree := sections.get(key), YamlMap) and tree.incomplete
+
+    if cut("queues"):
+        leaves = [leaf for rule in rules if rule.when is not None for leaf in leaves_of(rule.when)]
+        named = {rule.queue for rule in rules if rule.queue is not None}
+        named |= {
+            text
+            for leaf in leaves
+            if leaf.field == "queue" and leaf.operator in ("equals", "in")
+            for text in leaf.texts
+        }
+        named |= {values.get("default_queue", "general")}
+        values["queues"] = {name: Queue() for name in sorted(named)} | values.get("queues", {})
+    if cut("business_hours"):
+        named = {
+            queue.business_hours for queue in values.get("queues", {}).values() if queue.business_hours is not None
+        }
+        always = BusinessHours.model_validate(_WHEN_WRONG["business_hours"])
+        values["business_hours"] = dict.fromkeys(sorted(named), always) | values.get("business_hours", {})
 
 
 def load_cases(files: Iterable[tuple[Path, str]]) -> list[Placed]:
@@ -129,7 +156,7 @@ def load_cases(files: Iterable[tuple[Path, str]]) -> list[Placed]:
             cases += found
             problems += wrong
     if problems:
-        raise ConfigError([str(problem) for problem in sorted(problems, key=by_place)], hint="no case was run")
+        raise ConfigError(in_order(map(str, problems)), hint="no case was run")
     return cases
 
 
@@ -143,7 +170,7 @@ def _sections(sections: Mapping[str, Any], file: str, problems: list[Problem]) -
                 )
             )
             continue
-        if tree is None:
+        if tree is None or unread(tree):
             continue
         try:
             yield key, adapter.validate_python(tree)

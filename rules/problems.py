@@ -19,6 +19,17 @@ class Problem:
         return f"{self.place}: {self.what}" + (f" ({self.hint})" if self.hint else "")
 
 
+def in_order(problems: Iterable[str]) -> list[str]:
+    """Problems as they are printed, each once, by file and line."""
+
+    def place(problem: str) -> tuple[str, int, str]:
+        file, _, rest = problem.partition(":")
+        line, _, what = rest.partition(":")
+        return (file, int(line), what) if line.isdigit() else (file, 0, rest)
+
+    return sorted(set(problems), key=place)
+
+
 def did_you_mean(written: str, known: Iterable[str]) -> str:
     """A hint for a name that does not exist: the nearest one, else what there is."""
     names = sorted(known)

@@ -16,6 +16,7 @@ from rules.problems import Problem
 MAX_CHARS = 16 * 1024 * 1024
 MAX_DEPTH = 50
 _ITEM = re.compile(r"^-(?=\s)", re.MULTILINE)
+_SECTION = re.compile(r"^[A-Za-z_][\w-]*[ \t]*:(?=\s)", re.MULTILINE)
 
 
 class YamlMap(dict[str, Any]):
@@ -105,6 +106,43 @@ def parse_items(text: str, file: str) -> tuple[Any, list[Problem]]:
             whole.lines += part.lines
         line += text.count("\n", start, end)
     return whole, found or problems
+
+
+def parse_sections(text: str, file: str) -> tuple[Any, list[Problem]]:
+    """As `parse_yaml`, for a file that holds a mapping: a section that is no YAML hides none of the others, and stands
+    in the mapping as one that is `unread`."""
+    tree, problems = parse_yaml(text, file)
+    starts = [*_SECTION.finditer(text)]
+    if tree is not None or not problems or not starts or len(text) > MAX_CHARS:
+        return tree, problems
+    whole, found, line = YamlMap(), list[Problem](), 1 + text.count("\n", 0, starts[0].start())
+    whole.line, whole.lines, whole.incomplete = line, {}, True
+    for start, end in pairwise([*(match.start() for match in starts), len(text)]):
+        part, wrong = parse_yaml(text[start:end], file, first_line=line)
+        key = text[start:end].partition(":")[0].strip()
+        found += wrong
+        if not isinstance(part, YamlMap):
+            part = YamlMap({key: _unread_section(line)})
+            part.lines = {key: line}
+        for name in part:
+            if name in whole:
+                hint = f"first in line {whole.lines[name]}"
+                found.append(Problem(f"{file}:{part.lines[name]}", f"{name!r} stands here a second time", hint))
+                continue
+            whole[name], whole.lines[name] = part[name], part.lines[name]
+        line += text.count("\n", start, end)
+    return whole, found or problems
+
+
+def unread(tree: Any) -> bool:
+    """Whether it stands for what could not be read at all."""
+    return isinstance(tree, YamlMap) and tree.incomplete and not tree
+
+
+def _unread_section(line: int) -> YamlMap:
+    section = YamlMap()
+    section.line, section.lines, section.incomplete = line, {}, True
+    return section
 
 
 def _too_deep(text: str) -> int | None:

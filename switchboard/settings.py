@@ -19,8 +19,8 @@ from router.settings import RouterSettings
 from rules.load import SECTIONS as POLICY_SECTIONS
 from rules.load import load_policy, read_tree
 from rules.model import PolicySource
-from rules.problems import Problem, did_you_mean
-from rules.tree import YamlMap
+from rules.problems import Problem, did_you_mean, in_order
+from rules.tree import YamlMap, unread
 from runtime.http.settings import HttpSettings
 from runtime.logs import LogSettings
 from schemas.base import Config
@@ -96,7 +96,7 @@ def load(
     settings = Settings()
     try:
         settings = Settings.model_validate(
-            {k: v for k, v in tree.items() if k in Settings.model_fields and v is not None}
+            {k: v for k, v in tree.items() if k in Settings.model_fields and v is not None and not unread(v)}
         )
     except ValidationError as error:
         problems += _translate(error, Settings, (), tree, name, places)
@@ -108,7 +108,8 @@ def load(
         problems += error.problems if with_policy else []
     problems += _queues_of_accounts(tree, name, places)
     if problems:
-        raise ConfigError(list(dict.fromkeys(problems)), hint=f"{len(problems)} mistakes; nothing was started")
+        told = in_order(problems)
+        raise ConfigError(told, hint=f"{len(told)} mistakes; nothing was started")
     return Configuration(path.resolve(), settings, policy, channels, frozenset(places))
 
 
@@ -141,6 +142,8 @@ def _channels(
 def _queues_of_accounts(tree: YamlMap, name: str, places: Mapping[str, str]) -> Iterator[str]:
     """Accounts that name a queue which is not there: looked up as written, so that other mistakes hide none."""
     written = tree.get("queues")
+    if isinstance(written, YamlMap) and written.incomplete:
+        return  # the queue may be among those that could not be read
     queues = set(written) if isinstance(written, dict) else set(PolicySource().queues)
     for channel, accounts in _items(tree.get("channels")):
         for account, settings in _items(accounts):

@@ -18,6 +18,7 @@ from rules.explain import describe
 from rules.explain_json import explained
 from rules.model import PolicySource
 from rules.policy import Policy, compile_policy
+from rules.problems import in_order
 from schemas.decision import Decision, Facts
 from schemas.durations import parse_duration
 from schemas.errors import ConfigError, NotFound
@@ -169,9 +170,9 @@ def _policy_and_cases(rules: Path | None, files: list[Path], *, json: bool) -> t
         problems += error.problems
     if source is None or problems:
         if json:
-            emit({"problem": problem} for problem in problems)
+            emit({"problem": problem} for problem in in_order(problems))
             raise typer.Exit(USAGE)
-        raise ConfigError(problems, hint="no case was run")
+        raise ConfigError(in_order(problems), hint="no case was run")
     if not placed:
         raise NotFound("the files hold no case", hint=f"write some in {files[0]}" if files else "")
     return compile_policy(source), placed

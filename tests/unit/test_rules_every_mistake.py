@@ -6,6 +6,7 @@ import pytest
 
 from rules.load import SECTIONS, load_policy, read_tree
 from schemas.errors import ConfigError
+from switchboard.settings import load
 
 CONFIG = """\
 rules: {path: rules/, templates: templates/}
@@ -140,3 +141,38 @@ def test_every_mistake_is_told_once(folder: Path) -> None:
         assert len(told) == 1, (expected, told, found)
         found.remove(told[0])
     assert found == []
+
+
+def _told(folder: Path) -> list[str]:
+    with pytest.raises(ConfigError) as error:
+        load(folder / "switchboard.yaml", environment={})
+    return list(error.value.problems)
+
+
+def test_mistakes_come_by_file_and_line(folder: Path) -> None:
+    places = [one.split(":")[:2] for one in _told(folder)]
+    assert [place[0] for place in places] == sorted(place[0] for place in places)
+    lines = [int(line) for file, line in places if file == "rules/one.yaml"]
+    assert lines == sorted(lines) and len(lines) > 20
+
+
+def test_a_section_that_is_no_yaml_hides_nothing_and_makes_no_false_alarm(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "a.yaml").write_text(
+        "- {name: a, quue: b}\n- {name: b, queue: sales}\n- {name: c, answer: x}\n"
+    )
+    (tmp_path / "switchboard.yaml").write_text(
+        "# a shop\ncompany: 'X\nqueues: {sales: {}\nlog: {levl: debug}\nchannels: {chat: {site: {queue: sales}}}\n"
+    )
+    assert [one.partition(" (")[0] for one in _told(tmp_path)] == [
+        "rules/a.yaml:1: rule a: unknown key 'quue'",
+        "rules/a.yaml:3: rule c: unknown template 'x'",
+        "switchboard.yaml:3: not YAML: found unexpected end of stream",
+        "switchboard.yaml:4: log.levl: unknown key",
+        "switchboard.yaml:4: not YAML: did not find expected ',' or '}'",
+    ]
+
+
+def test_a_key_twice_is_told_beside_a_section_that_is_no_yaml(tmp_path: Path) -> None:
+    (tmp_path / "switchboard.yaml").write_text("company: X\nlog: [\ncompany: Y\n")
+    assert any("switchboard.yaml:3: 'company' stands here a second time" in one for one in _told(tmp_path))
