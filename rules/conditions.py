@@ -149,7 +149,9 @@ def _pairs(reason: Failed) -> list[tuple[str, Any]]:
     if reason.operator in ("any", "not"):
         return list(zip(reason.expected, reason.actual, strict=True))
     expected = f"[{', '.join(map(str, reason.expected))}]" if isinstance(reason.expected, list) else reason.expected
-    return [(f"{reason.field} {reason.operator} {expected}", reason.actual)]
+    # An expression has many fields: it is its own name.
+    field = "expression" if reason.operator.removeprefix("not ") == "cel" else reason.field
+    return [(f"{field} {reason.operator} {expected}", reason.actual)]
 
 
 def _label(leaf: Leaf) -> str:

@@ -1,5 +1,6 @@
 """A decision in words that a team lead reads."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,8 @@ _OPERATORS = {
     "between": "is between",
     "any": "fits none of",
 }
+_COMPARISON = re.compile(f"(.*?) (not )?({'|'.join((*_OPERATORS, 'exists', 'cel'))}) (.*)", re.DOTALL)
+"""How `rules.conditions` writes one comparison of several: `channel not in [email, chat]`."""
 
 TEXT_CUT = "the text fills the 64 KiB that rules see; what is behind stands in the raw payload only"
 
@@ -87,10 +90,8 @@ def _failed(failed: Failed | None) -> str:
     if failed.operator == "error":
         return f"it broke ({failed.actual})"
     if failed.operator.removeprefix("not ") == "cel":
-        values = failed.actual if isinstance(failed.actual, dict) else {}
-        known = ", ".join(f"{name} was {_value(value, quote=True)}" for name, value in sorted(values.items()))
         outcome = "does not hold" if failed.operator == "cel" else "holds"
-        return f"the expression {outcome}: {failed.expected}" + (f" — {known}" if known else "")
+        return f"the expression {outcome}: {failed.expected}{_named(failed.actual)}"
     if failed.operator in ("any", "not") and isinstance(failed.actual, list):
         words = "none of these holds" if failed.operator == "any" else "not: these hold"
         return f"{words}: {'; '.join(_each(failed))}"
@@ -106,15 +107,24 @@ def _failed(failed: Failed | None) -> str:
 def _each(failed: Failed) -> Iterator[str]:
     """`channel is one of [chat] — was 'email'` for each comparison of `any` or `not`."""
     for wanted, actual in zip(failed.expected, failed.actual, strict=False):
-        field, _, rest = str(wanted).partition(" ")
-        negated = rest.startswith("not ")
-        operator, _, value = rest.removeprefix("not ").partition(" ")
+        match = _COMPARISON.fullmatch(str(wanted))
+        field, negated, operator, value = match.groups() if match else (str(wanted), None, "", "")
+        if operator == "cel":
+            told = (negated is not None) is (failed.operator == "any")
+            yield f"{'not: ' if told else ''}the expression {value}{_named(actual)}"
+            continue
         words = f"{field} {_OPERATORS.get(operator, operator)} {value}"
         if operator == "exists":
             words = f"{field} {'exists' if value == 'True' else 'does not exist'}"
         # What made a `not` fail is written as what was wanted of it: that it does not hold.
-        told = negated is (failed.operator == "any")
+        told = (negated is not None) is (failed.operator == "any")
         yield f"{'not: ' if told else ''}{words} — was {_value(actual, quote=True)}"
+
+
+def _named(values: Any) -> str:
+    """The values of the names in an expression."""
+    known = sorted(values.items()) if isinstance(values, dict) else []
+    return " — " + ", ".join(f"{name} was {_value(value, quote=True)}" for name, value in known) if known else ""
 
 
 def _value(value: Any, *, quote: bool = False) -> str:

@@ -58,6 +58,15 @@ def decided(when: str) -> Decision:
             "\"has(attribute.order) && 'x' in flags\"",
             "the expression does not hold: has(attribute.order) && 'x' in flags — attribute was {}, flags was []",
         ),
+        (
+            "{any: [{not: 'attachments >= 0'}, 'attachments > 99 || language == \"en\"']}",
+            "none of these holds: not: the expression attachments >= 0 — attachments was 1; "
+            "the expression attachments > 99 || language == \"en\" — attachments was 1, language was 'de'",
+        ),
+        (
+            "{any: [{form.a b: {equals: q}}, {channel: chat}]}",
+            "none of these holds: form.a b is q — was empty; channel is chat — was 'email'",
+        ),
     ],
 )
 def test_all_that_mattered_is_named(when: str, words: str) -> None:
