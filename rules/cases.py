@@ -22,6 +22,9 @@ OPEN = datetime(2026, 3, 4, 10, 0, tzinfo=UTC)
 MOST_CHARS = 10_000_000
 """Of a text that `text_times` repeats."""
 
+MOST_CONTACTS = 50
+"""The newest of them are remembered."""
+
 
 def moment(written: Any) -> datetime:
     """An ISO moment; without a zone it is UTC. Raises ValueError."""
@@ -141,13 +144,26 @@ ONLY: dict[Channel, frozenset[str]] = {
 
 
 class KnownFacts(Facts, Config):
-    """What is known besides, as people write it: `Facts`, and no other key."""
+    """What is known besides, as people write it: `Facts`, and no other key. Contacts by one count are contacts by the
+    other: where only `contacts_7d` is said, they were made today."""
 
     customer_tags: Names = ()
     contacts_7d: Annotated[Whole, Field(ge=0)] = 0
     contact_days: tuple[Annotated[Whole, Field(ge=0, lt=30)], ...] = ()
     open_items: Annotated[Whole, Field(ge=0)] = 0
     known: Truth = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _both_counts(cls, written: Any) -> Any:
+        if not isinstance(written, dict):
+            return written
+        week, days = written.get("contacts_7d"), written.get("contact_days")
+        if days is None and type(week) is int and 0 < week <= MOST_CONTACTS:
+            return {**written, "contact_days": [0] * week}
+        if week is None and isinstance(days, list) and all(type(day) is int for day in days):
+            return {**written, "contacts_7d": sum(day < 7 for day in days)}
+        return written
 
 
 class Accepted(Config):

@@ -7,9 +7,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from channels.email.parser.parse import parse as parse_mail
+from rules.cases import KnownFacts, moment
 from rules.load import SECTIONS, load_policy, read_tree, read_yaml
 from rules.model import PolicySource
 from rules.policy import Policy
+from rules.tree import YamlMap
+from rules.typed import typed_problems
 from schemas.decision import Facts
 from schemas.errors import ConfigError, NotFound
 from schemas.interaction import Contact, Interaction, RawPayload
@@ -60,15 +63,16 @@ def facts_from(path: Path | None) -> Facts:
     tree = read_yaml(path, str(path))
     if not isinstance(tree, dict):
         raise ConfigError([f"{path}: a customer is a mapping, such as 'tier: gold'"])
-    values: dict[str, Any] = {_SHORT.get(str(key), str(key)): value for key, value in tree.items()}
-    if unknown := sorted(set(values) - set(Facts.model_fields)):
-        known = ", ".join((*_SHORT, *(name for name in Facts.model_fields if not name.startswith("customer_"))))
-        raise ConfigError([f"{path}: unknown key {name!r}" for name in unknown], hint=f"there are {known}")
+    lines = tree.lines if isinstance(tree, YamlMap) else {}
+    values = YamlMap({"known": True, **{_SHORT.get(str(key), str(key)): value for key, value in tree.items()}})
+    values.lines = {"known": 1, **{_SHORT.get(str(key), str(key)): line for key, line in lines.items()}}
     try:
-        return Facts.model_validate({"known": True, **values})
+        return Facts.model_validate(KnownFacts.model_validate(dict(values)).model_dump())
     except ValidationError as error:
-        found = error.errors(include_url=False)
-        raise ConfigError([f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in found]) from None
+        found = typed_problems(error, KnownFacts, values, file=str(path), line=1, label="")
+        raise ConfigError(
+            [str(problem) for problem in found], hint="tier, tags and segment may be said shortly"
+        ) from None
 
 
 def moment_from(written: str | None) -> datetime | None:
@@ -76,10 +80,9 @@ def moment_from(written: str | None) -> datetime | None:
     if written is None:
         return None
     try:
-        found = datetime.fromisoformat(written)
-    except ValueError:
-        raise ConfigError([f"{written!r} is no moment"], hint="write 2026-03-04T10:00:00+01:00") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+        return moment(written)
+    except ValueError as error:
+        raise ConfigError([str(error)]) from None
 
 
 def files_of(paths: list[Path]) -> list[Path]:

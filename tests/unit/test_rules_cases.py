@@ -13,6 +13,7 @@ from rules.model import TemplateText
 from rules.tree import parse_yaml
 from schemas.errors import ConfigError
 from switchboard.cli.rules_cases import differences, situation
+from switchboard.cli.rules_inputs import facts_from
 from tests.kit.policies import example_policy, policy
 
 ANSWERING = "- {name: r, when: {message: {contains: hello}}, answer: t}"
@@ -144,3 +145,31 @@ def test_what_acceptance_adds_is_typed() -> None:
     case = one(accepted={"occasion": "follow_up", "seq": 3}, expect={"queue": None})
     interaction, _, _ = situation(example_policy(), case)
     assert (interaction.occasion, interaction.seq, interaction.round) == ("follow_up", 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("{contacts_7d: 2}", (2, (0, 0))),
+        ("{contact_days: [1, 9, 20]}", (1, (1, 9, 20))),
+        ("{contacts_7d: 1, contact_days: [1, 9]}", (1, (1, 9))),
+        ("{tier: gold, tags: vip}", (0, ())),
+    ],
+)
+def test_a_customers_contacts_by_one_count_are_contacts_by_the_other(
+    written: str, expected: tuple[int, tuple[int, ...]], tmp_path: Path
+) -> None:
+    (tmp_path / "c.yaml").write_text(written)
+    facts = facts_from(tmp_path / "c.yaml")
+    assert (facts.contacts_7d, facts.contact_days) == expected
+    made = policy("- {name: r, when: {contacts.30: {at_least: 2}}, tags: often}")
+    assert differences(made, one(facts={"contacts_7d": 2}, expect={"tags": "often"})) == []
+
+
+def test_every_mistake_about_a_customer_is_told_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("tier: gold\nopen_items: many\nshoe_size: 42\n")
+    with pytest.raises(ConfigError) as error:
+        facts_from(tmp_path / "c.yaml")
+    told = [problem.removeprefix(f"{tmp_path}/") for problem in error.value.problems]
+    assert told[0].startswith("c.yaml:2: open_items: Input should be a valid integer")
+    assert told[1].startswith("c.yaml:3: unknown key 'shoe_size'")
