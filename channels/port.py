@@ -3,9 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from fastapi import APIRouter
+from typing import TYPE_CHECKING, Any
 
 from channels.settings import SmtpIngressSettings
 from runtime.clock import Clock
@@ -13,14 +11,18 @@ from runtime.lifecycle import Service
 from runtime.metrics import Metrics
 from schemas.base import Config
 from schemas.interaction import Channel as ChannelName
-from store.store import Store
+
+if TYPE_CHECKING:  # a channel's settings are read without them
+    from fastapi import APIRouter
+
+    from store.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What every channel may use."""
 
-    store: Store
+    store: "Store"
     """`store.intake.accept` is the one way in; acknowledge the source only after it has returned."""
     clock: Clock
     metrics: Metrics
@@ -42,7 +44,7 @@ class Parts:
 
     inbound: Sequence[Service] = ()
     outbound: Sequence[Service] = ()
-    routers: Sequence[APIRouter] = ()
+    routers: "Sequence[APIRouter]" = ()
     pages: Mapping[str, Any] = field(default_factory=dict)
     """URL prefix → ASGI application with static files."""
 

@@ -2,58 +2,25 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
-from fastapi import APIRouter
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-from starlette.websockets import WebSocket
-
-from channels.chat.page import render
-from channels.chat.push import ChatPush
 from channels.chat.settings import ChatSettings
-from channels.chat.socket import POLICY_VIOLATION, ChatSocket
 from channels.port import Channel, Context, Parts
-from runtime.http.limits import TokenBuckets
-from runtime.http.problem import Problem
-from runtime.http.static import static_files
 
 
 def _build(context: Context, accounts: Mapping[str, Any]) -> Parts:
     if not accounts:
         return Parts()
+    # Here, so that what only reads the settings need not load a web framework.
+    from channels.chat.http import make_router
+    from channels.chat.push import ChatPush
+    from runtime.http.static import static_files
+
     push = ChatPush(context.store, context.clock)
-    router = APIRouter()
-    buckets = {
-        name: TokenBuckets(settings.messages_per_second, settings.burst, context.clock)
-        for name, settings in accounts.items()
-    }
-
-    @router.websocket("/chat/{account}/ws")
-    async def socket(socket: WebSocket, account: str) -> None:
-        settings: ChatSettings | None = accounts.get(account)
-        if settings is None or not _may(socket.headers.get("origin"), settings, context.public_url, socket):
-            await socket.close(POLICY_VIOLATION)
-            return
-        await ChatSocket(socket, context, account, settings, push, buckets[account]).serve()
-
-    @router.get("/chat/{account}", include_in_schema=False)
-    async def page(request: Request, account: str) -> Response:
-        settings: ChatSettings | None = accounts.get(account)
-        if settings is None:
-            raise Problem(404, "There is no such chat.")
-        return HTMLResponse(render(account, settings.title))
-
-    return Parts(inbound=[push], routers=[router], pages={"/chat-static": static_files("channels.chat", "static")})
-
-
-def _may(origin: str | None, settings: ChatSettings, public_url: str, socket: WebSocket) -> bool:
-    """A browser says which site the page comes from; programs that are none say nothing."""
-    if origin is None:
-        return True
-    allowed = {site.rstrip("/") for site in settings.origins}
-    host = socket.headers.get("host", "")
-    return origin in allowed or origin == public_url or urlsplit(origin).netloc == host
+    return Parts(
+        inbound=[push],
+        routers=[make_router(context, accounts, push)],
+        pages={"/chat-static": static_files("channels.chat", "static")},
+    )
 
 
 CHANNEL = Channel(name="chat", settings=ChatSettings, build=_build)

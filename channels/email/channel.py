@@ -3,18 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-from channels.email.ingress import SmtpIngress
-from channels.email.mailboxes.service import Mailboxes
-from channels.email.reading import MailReader
-from channels.email.sending.sender import EmailSender
 from channels.email.settings import EmailSettings
 from channels.port import Channel, Context, Parts
-from channels.presence import Presence
 
 
 def _build(context: Context, accounts: Mapping[str, Any]) -> Parts:
     if not accounts:
         return Parts()
+    # Here, so that what only reads the settings need not load mail servers and clients.
+    from channels.email.ingress import SmtpIngress
+    from channels.email.mailboxes.service import Mailboxes
+    from channels.email.reading import MailReader
+    from channels.email.sending.sender import EmailSender
+    from channels.presence import Presence
+
     presence = Presence(context.store, context.clock)
     reader = MailReader(accounts, context.secret)
     return Parts(

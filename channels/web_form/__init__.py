@@ -8,16 +8,18 @@ import yaml
 from pydantic import ValidationError
 
 from channels.port import Channel, Context, Parts
-from channels.web_form.http import make_router
-from channels.web_form.sender import StatusPageSender
 from channels.web_form.settings import FormDefinition, WebFormSettings
-from runtime.http.static import static_files
 from schemas.errors import ConfigError
 
 
 def _build(context: Context, accounts: Mapping[str, Any]) -> Parts:
     if not accounts:
         return Parts()
+    # Here, so that what only reads the settings need not load a web framework.
+    from channels.web_form.http import make_router
+    from channels.web_form.sender import StatusPageSender
+    from runtime.http.static import static_files
+
     forms = {name: load_form(settings, context.config_dir) for name, settings in accounts.items()}
     return Parts(
         outbound=[StatusPageSender(context.store, context.clock)],
