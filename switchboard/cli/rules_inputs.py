@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from pydantic import ValidationError
 
-from channels.email.parser.parse import parse as parse_mail
 from rules.cases import KnownFacts, moment
 from rules.load import SECTIONS, load_policy, read_tree, read_yaml
 from rules.model import PolicySource
@@ -18,6 +18,10 @@ from schemas.errors import ConfigError, NotFound
 from schemas.interaction import Contact, Interaction, RawPayload
 from switchboard.cli.app import configuration, options
 
+Draft = Annotated[
+    Path | None,
+    typer.Option("--rules", "-r", metavar="DIR", help="Another configuration's folder, or a folder or file of rules."),
+]
 _SHORT = {"tier": "customer_tier", "tags": "customer_tags", "segment": "customer_segment"}
 SKIPPED = (".", "README")
 
@@ -100,6 +104,8 @@ def interaction_from(path: Path, policy: Policy, at: datetime | None) -> Interac
     """A mail, or an interaction as JSON, as if it had just been accepted. Raises ConfigError."""
     raw = path.read_bytes()
     if raw.lstrip()[:1] != b"{":
+        from channels.email.parser.parse import parse as parse_mail  # most commands read no mail
+
         now = at or datetime.now(UTC)
         return as_if_accepted(parse_mail(raw, account="file", received_at=now), policy, now, str(path), len(raw))
     try:

@@ -6,11 +6,11 @@ import sys
 import pytest
 import typer
 
-from switchboard.cli import channels
+from switchboard.cli import channels, rules
 from switchboard.cli.app import app
 from switchboard.cli.lazy import summary
 
-GROUPS = {"": app, "channels": channels.group}
+GROUPS = {"": app, "channels": channels.group, "rules": rules.group}
 
 
 @pytest.mark.parametrize("name", GROUPS)
