@@ -1,7 +1,7 @@
 """The relay: what the outbox holds goes to Kafka, in order within each conversation, until it is confirmed."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -227,6 +227,7 @@ class Relay:
         """Write the outcomes down before any lane goes on. Gives how many rows are done with."""
         done: list[tuple[OutboxRow, int, int]] = []
         refused: list[tuple[OutboxRow, str]] = []
+        failed: Counter[tuple[str, str]] = Counter()
         for row, outcome in zip(wave, outcomes, strict=True):
             match outcome:
                 case Confirmed(partition, offset):
@@ -237,7 +238,9 @@ class Relay:
                     self._refusals.labels(row.topic).inc()
                 case Failed(reason):
                     self._failures.labels(row.topic).inc()
-                    log.warning("not confirmed", topic=row.topic, event_id=row.event_id, reason=reason)
+                    failed[row.topic, reason] += 1
+        for (topic, reason), rows in failed.items():  # a broker that is away fails thousands for one reason
+            log.warning("not confirmed", topic=topic, rows=rows, reason=reason)
         async with asyncio.timeout(_CALL_TIMEOUT_S):
             if done:
                 await self._outbox.confirmed(held, incarnation, done)
