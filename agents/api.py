@@ -138,9 +138,15 @@ def make_router(context: Context) -> APIRouter:
     )
     async def complete(agent: Signed, item_id: str, body: CompleteRequest) -> Completed:
         item = await mine(agent, item_id)
-        if item.state == "completed" and item.agent == agent.name and item.epoch == body.epoch:
-            return Completed(item=item)  # the same request again, after its response was lost
         enclosed = files.enclosed(body, agent)
+        if item.state == "completed" and item.agent == agent.name and item.epoch == body.epoch:
+            # The same request again, after its response was lost; or another one, whose words go nowhere.
+            before = await ours(
+                database.read(
+                    lambda conn: desk.completed_before(conn, item, key=body.key, text=body.text, enclosed=enclosed)
+                )
+            )
+            return Completed(item=item, reply=before)
         now = context.clock.now()
         done, sent = await ours(
             database.write(

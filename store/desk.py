@@ -131,6 +131,21 @@ def complete(
     return work_items.move(conn, out, item_id, WorkItemState.COMPLETED, now=now), sent
 
 
+def completed_before(
+    conn: Connection, item: WorkItem, *, key: str | None, text: str | None, enclosed: Enclosed = NOTHING
+) -> Reply | None:
+    """The last reply of an item that this agent has completed already: the response may have been lost. Raises
+    KeyReused, StateConflict when the text is another one, which goes nowhere."""
+    if text is None:
+        return None
+    known = replies.get(conn, ids.agent_reply_id(item.conversation_id, key or ids.work_item_id(item.id, item.epoch)))
+    if known is None:
+        raise StateConflict(
+            "it is completed already; this text was not sent", hint="answer the next work item"
+        )
+    return _the_same(known, text, enclosed)
+
+
 def release(conn: Connection, out: Outbox, *, item_id: str, agent: str, epoch: int, now: datetime) -> WorkItem:
     """Give a work item back to its queue, at its old place. Raises NotFound, LeaseLost."""
     locked(conn, item_id, agent, epoch)
@@ -157,6 +172,12 @@ def _addressee(conn: Connection, conversation_id: str, answers_through: int) -> 
     return next((i for i in by_people if not i.automatic), (by_people or latest)[0])
 
 
+def _the_same(known: Reply, text: str, enclosed: Enclosed) -> Reply:
+    if (known.text, known.cc, known.files) != (text, enclosed.cc, enclosed.files):
+        raise KeyReused("this key was used for another reply", hint="make a new key for a new text")
+    return known
+
+
 def _reply(
     conn: Connection,
     out: Outbox,
@@ -172,9 +193,7 @@ def _reply(
     reply_id = ids.agent_reply_id(item.conversation_id, key)
     known = replies.get(conn, reply_id)
     if known is not None:
-        if (known.text, known.cc, known.files) != (text, enclosed.cc, enclosed.files):
-            raise KeyReused("this key was used for another reply", hint="make a new key for a new text")
-        return known
+        return _the_same(known, text, enclosed)
     latest = _addressee(conn, item.conversation_id, answers_through)
     if latest.channel == "phone_log" or not (
         latest.sender.address or replies.session_of(latest) or latest.channel == "web_form"

@@ -383,7 +383,11 @@ async def test_completing_again_after_a_lost_response_is_no_error_and_no_second_
         body = {"epoch": item.epoch, "answers_through": 1, "text": "Once.", "key": "the-same-key"}
         path = f"/work-items/{quote(item.id, safe='')}/complete"
         for _ in range(2):
-            assert (await queue.call("POST", path, body))["item"]["state"] == "completed"
+            done = await queue.call("POST", path, body)
+            assert (done["item"]["state"], done["reply"]["text"]) == ("completed", "Once.")
+        for other in ({"text": "Other words."}, {"text": "Other words.", "key": "another-key"}):
+            with pytest.raises(Conflict):
+                await queue.call("POST", path, body | other)
     assert [r.text for r in await site.house.replies(interaction) if not r.automatic] == ["Once."]
 
 
