@@ -140,9 +140,7 @@ def completed_before(
         return None
     known = replies.get(conn, ids.agent_reply_id(item.conversation_id, key or ids.work_item_id(item.id, item.epoch)))
     if known is None:
-        raise StateConflict(
-            "it is completed already; this text was not sent", hint="answer the next work item"
-        )
+        raise StateConflict("it is completed already; this text was not sent", hint="answer the next work item")
     return _the_same(known, text, enclosed)
 
 
