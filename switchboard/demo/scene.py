@@ -25,21 +25,25 @@ COLOURS = {
 
 
 def ledger_table(balance: Balance) -> Table:
+    # As narrow as it can be: a terminal has 80 columns.
     table = Table(
-        title="The ledger: accepted = the sum of the states", title_justify="left", padding=(0, 0), box=SIMPLE
+        title="The ledger: accepted = the sum of the states",
+        title_justify="left",
+        padding=(0, 0),
+        box=SIMPLE,
+        show_edge=False,
     )
     table.add_column("channel", no_wrap=True)
     table.add_column("accepted", justify="right", style="bold")
-    table.add_column("")
     for state in STATES:
-        table.add_column(state.replace("_", " "), justify="right", style=COLOURS[state])
+        table.add_column(state.replace("_", "\n"), justify="right", style=COLOURS[state])
     table.add_column("copies", justify="right", style="dim")
     for line in [*balance.channels, balance.total]:
         if line.channel == "all":
             table.add_section()
-        sign = Text("=", "green") if line.balanced else Text("≠", "bold red")
+        accepted = Text.assemble(f"{line.accepted} ", ("=", "green") if line.balanced else ("≠", "bold red"))
         counts = [str(line.states.get(state, 0) or "·") for state in STATES]
-        table.add_row(line.channel, str(line.accepted), sign, *counts, str(line.copies or "·"))
+        table.add_row(line.channel, accepted, *counts, str(line.copies or "·"))
     return table
 
 
