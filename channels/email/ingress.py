@@ -26,6 +26,12 @@ LATER = "451 4.3.0 The mail could not be stored just now, please try again"
 log = get_logger(__name__)
 
 
+def for_all(outcomes: list[str]) -> str:
+    """SMTP's one answer for all recipients. A retry helps whoever has to wait, and those that have taken the mail know
+    it again; a refusal would end the mail for them all, so it is said only when nobody took it."""
+    return next((each for each in outcomes if each.startswith("4")), ACCEPTED if ACCEPTED in outcomes else outcomes[0])
+
+
 class SmtpIngress:
     """Service, and the handler that aiosmtpd calls. The doors serve all accounts, told apart by recipient."""
 
@@ -120,8 +126,7 @@ class SmtpIngress:
         outcome = await asyncio.shield(task)
         if isinstance(server, LmtpDoor):
             return answers([outcome[self._account(to) or ""] for to in envelope.rcpt_tos])
-        # SMTP has one answer for all: who has it already recognises the copy when the sender tries again.
-        return next((outcome[name] for name in outcome if outcome[name] != ACCEPTED), ACCEPTED)
+        return for_all(list(outcome.values()))
 
     async def handle_exception(self, error: Exception) -> str:
         log.exception("a mail could not be taken", error=repr(error))

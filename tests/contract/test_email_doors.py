@@ -167,6 +167,39 @@ async def test_when_the_store_goes_away_during_data_the_sender_tries_again_and_f
     assert (total.accepted, total.copies) == (1, 0)
 
 
+async def test_a_refusal_for_one_recipient_does_not_end_the_mail_for_another_that_the_store_kept_waiting(
+    site: Edge,
+) -> None:
+    """The first account that had not accepted gave the answer: 550, and the sender gave the mail up."""
+    raw = mail(sender="a@spam.example")  # blocked by help@, by its From field alone
+    to = ("help@shop.example", "sales@shop.example")
+    site.intake.away = True
+    assert (await smtp(site, lambda client: data(client, raw, *to)))[0] == 451
+    site.intake.away = False
+    assert (await smtp(site, lambda client: data(client, raw, *to)))[0] == 250, "sales@ has taken it"
+    assert [body["account"] for body in await kept(site)] == ["sales"]
+
+
+async def test_a_mail_that_one_recipient_took_ahead_of_a_store_that_went_away_is_one_when_it_comes_again(
+    site: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept = site.intake.accept
+
+    async def and_then_away(arrival: Any, now: Any) -> Any:
+        try:
+            return await accept(arrival, now)
+        finally:
+            site.intake.away = True
+
+    monkeypatch.setattr(site.intake, "accept", and_then_away)
+    to = ("help@shop.example", "sales@shop.example")
+    assert (await smtp(site, lambda client: data(client, mail(), *to)))[0] == 451
+    monkeypatch.undo()
+    site.intake.away = False
+    assert (await smtp(site, lambda client: data(client, mail(), *to)))[0] == 250
+    assert (await site.balance()).total.accepted == 1
+
+
 async def lmtp(site: Edge, raw: bytes, *to: str) -> list[bytes]:
     recipients = "".join(f"RCPT TO:<{each}>\r\n" for each in to).encode()
     lines = b"LHLO x\r\nMAIL FROM:<ann@example.org>\r\n" + recipients + b"DATA\r\n" + raw + b".\r\nQUIT\r\n"
