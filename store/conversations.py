@@ -283,7 +283,8 @@ def _root(contact: Contact, collided: str | None) -> str:
     content = contact.content
     if isinstance(content, EmailContent):
         refs = content.references or content.in_reply_to
-        return refs[0] if refs else (content.message_id or contact.native_id)
+        # Its key, not its id: Jira writes another tail into the id of each mail of an issue.
+        return refs[0] if refs else next(iter(content.keys), content.message_id or contact.native_id)
     if isinstance(content, ChatContent):
         return content.session_id
     return collided or contact.native_id

@@ -104,7 +104,9 @@ class Threads:
         refused: list[str] = []
         key, how, joined = self._join(letter, refused)
         if key is None:
-            key = ids.conversation_id(self._account, self._root(letter), letter.sender)
+            # Whoever is not who they say must not compute the id of another's conversation.
+            owner = f"forged:{letter.sender}" if letter.failed else letter.sender
+            key = ids.conversation_id(self._account, self._root(letter), owner)
             if key in self._conversations:
                 how, joined = "references", self._conversations[key].first
             else:
@@ -172,4 +174,4 @@ class Threads:
     @staticmethod
     def _root(letter: Letter) -> str:
         refs = letter.references or letter.in_reply_to
-        return stable(refs[0]) if refs else stable(letter.message_id)
+        return refs[0] if refs else stable(letter.message_id)

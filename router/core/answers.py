@@ -29,6 +29,8 @@ def refusal(policy: Policy, interaction: Interaction, facts: Facts, template: st
         return f"automatic mail is never answered by machine: {interaction.automatic}"
     if "suppressed" in interaction.flags:
         return "the mail says that no machine shall answer it"
+    if "not_addressed_to_us" in interaction.flags:
+        return "none of our addresses is among its recipients"
     if "encrypted" in interaction.flags:
         return "nobody but a person can read an encrypted mail"
     if "unparsed" in interaction.flags:

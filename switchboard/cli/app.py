@@ -45,6 +45,8 @@ class Globals:
     config: Path = Path(DEFAULT_FILE)
     verbose: bool = False
     quiet: bool = False
+    short: bool = False
+    """A short command: its output is data."""
 
 
 options = Globals()
@@ -83,6 +85,8 @@ def configuration(overrides: dict[str, str] | None = None, *, with_policy: bool 
             hint="switchboard init makes one, or name another: switchboard --config FILE …",
         )
     found = load(options.config, overrides=overrides, with_policy=with_policy)
+    if options.short:
+        return found
     log = found.settings.log
     if options.verbose or options.quiet:
         log = log.model_copy(update={"level": "debug" if options.verbose else "warning"})
@@ -94,4 +98,5 @@ def quiet_logs() -> None:
     """For short commands: their output is data, so only what went wrong is logged."""
     from runtime.logs import LogSettings, configure_logs
 
+    options.short = True
     configure_logs(LogSettings(level="debug" if options.verbose else "error"))

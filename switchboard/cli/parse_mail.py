@@ -65,17 +65,17 @@ def parse(
         )
     if config is not None:
         options.config = config
-    settings = _account(account, configured=config is not None)
+    name, settings = _account(account, configured=config is not None)
     known = _known(settings, own or [], authserv_id or [])
     answers = configuration().policy.auto_answer if settings else None
-    how = _How(known, account if settings else None, assume_verified, thread, answers)
+    how = _How(known, name, assume_verified, thread, answers)
     raise typer.Exit(asyncio.run(_run(paths, how, json=json)))
 
 
-def _account(account: str | None, *, configured: bool) -> EmailSettings | None:
+def _account(account: str | None, *, configured: bool) -> tuple[str | None, EmailSettings | None]:
     if account is None and not configured:
-        return None
-    return email_account(configuration(), account)[1]
+        return None, None
+    return email_account(configuration(), account)
 
 
 def _known(settings: EmailSettings | None, own: list[str], authserv_ids: list[str]) -> dict[str, Any]:

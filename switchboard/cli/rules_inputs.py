@@ -15,7 +15,7 @@ from rules.tree import YamlMap
 from rules.typed import typed_problems
 from schemas.decision import Facts
 from schemas.errors import ConfigError, NotFound
-from schemas.interaction import Contact, Interaction, RawPayload
+from schemas.interaction import Contact, EmailContent, Interaction, RawPayload
 from switchboard.cli.app import configuration, options
 
 Draft = Annotated[
@@ -104,16 +104,32 @@ def interaction_from(path: Path, policy: Policy, at: datetime | None) -> Interac
     """A mail, or an interaction as JSON, as if it had just been accepted. Raises ConfigError."""
     raw = path.read_bytes()
     if raw.lstrip()[:1] != b"{":
-        from channels.email.parser.parse import parse as parse_mail  # most commands read no mail
-
         now = at or datetime.now(UTC)
-        return as_if_accepted(parse_mail(raw, account="file", received_at=now), policy, now, str(path), len(raw))
+        return as_if_accepted(_mail(raw, now), policy, now, str(path), len(raw))
     try:
         found = Interaction.model_validate_json(raw)
     except ValidationError as error:
         problems = [f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
         raise ConfigError(problems, hint="an interaction as JSON has the fields of its published schema") from None
     return found.model_copy(update={"policy_version": policy.version})
+
+
+def _mail(raw: bytes, now: datetime) -> Contact:
+    """The mail as the account would read it to which it is addressed, or the only one that there is."""
+    from channels.email.parser.parse import parse  # most commands read no mail
+
+    accounts = configuration(with_policy=False).channels.get("email", {}) if options.config.exists() else {}
+    own = sorted({address for settings in accounts.values() for address in settings.addresses})
+    found = parse(raw, account="file", received_at=now)
+    content = found.content
+    assert isinstance(content, EmailContent)
+    named = {*content.to, *content.cc, *content.delivered_to}
+    fitting = [name for name, settings in accounts.items() if named & set(settings.addresses)] or list(accounts)
+    if not accounts or (len(fitting) > 1 and not named & set(own)):
+        return found
+    settings = accounts[fitting[0]]
+    known: dict[str, Any] = {"queue": settings.queue, "own_addresses": own, **settings.told_to_parser()}
+    return parse(raw, account=fitting[0], received_at=now, **known)
 
 
 def as_if_accepted(

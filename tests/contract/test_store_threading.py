@@ -72,6 +72,13 @@ async def test_a_rewritten_id_is_recognised(
     assert theirs.conversation_id != question.conversation_id
 
 
+async def test_jiras_mails_of_one_issue_join_without_any_reference(intake: Intake) -> None:
+    first = await accept(intake, mail("JIRA.12345.1714812345000.10.1714812399999@Atlassian.JIRA"))
+    second = await accept(intake, mail("JIRA.12345.1714812345000.77.1714819999999@Atlassian.JIRA"))
+    other = await accept(intake, mail("JIRA.12346.1714812345000.77.1714819999999@Atlassian.JIRA"))
+    assert second.conversation_id == first.conversation_id != other.conversation_id
+
+
 async def test_a_token_joins_without_any_reference_and_only_for_a_participant(intake: Intake) -> None:
     question = await accept(intake, mail("q@x"))
     tokens = Tokens(b"secret")

@@ -4,6 +4,8 @@
 import pytest
 
 from channels.email.parser import subjects
+from channels.email.parser.parse import parse
+from tests.kit.contacts import NOW
 from tests.kit.told import mail, told
 
 DAEMON = "Return-Path: <>\nFrom: Mail Delivery System <MAILER-DAEMON@mx.example.net>\nTo: help@shop.example\nMessage-ID: <b1@mx.example.net>\n"
@@ -283,6 +285,25 @@ def report_of(kind_: str, part: str, fields: str, subject: str) -> str:
         f'From: Ann <ann@example.org>\nTo: help@shop.example\nSubject: {subject}\nContent-Type: multipart/report; report-type={kind_}; boundary="=b"\n\n'
         f"--=b\nContent-Type: text/plain\n\nwords\n--=b\nContent-Type: message/{part}\n\n{fields}\n--=b--\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("head", "envelope_to", "ours"),
+    [
+        ("To: help@shop.example\n", (), True),
+        ("Cc: Help+abc@shop.example\n", (), True),
+        ("To: everybody@partners.example\n", (), False),
+        ("To: everybody@partners.example\n", ("help@shop.example",), True),
+        ("To: everybody@partners.example\nDelivered-To: help@shop.example\n", (), True),
+    ],
+)
+def test_what_is_addressed_to_none_of_us_says_so_to_the_router(
+    head: str, envelope_to: tuple[str, ...], ours: bool
+) -> None:
+    raw = f"From: ann@example.org\n{head}Subject: Hi\n\nHello\n".encode()
+    own = ("help@shop.example",)
+    made = parse(raw, account="help", received_at=NOW, envelope_to=envelope_to, own_addresses=own)
+    assert ("not_addressed_to_us" in made.flags) is not ours
 
 
 def test_a_receipt_by_rfc_8098() -> None:

@@ -53,4 +53,6 @@ def test_whose_mail_a_forward_is(sender: str, dmarc: str, customer: str, whose: 
     assert ("forwarded_by_us" in made.flags) == (whose == "ann@example.org")
     if whose == "ann@example.org":
         assert made.sender.verdict == "unknown"
+        assert told["auth"]["verdict"] == "unknown"
+        assert (told["may_auto_answer"]["to"], told["may_auto_answer"]["because"]) == (whose, ["unknown_sender"])
     assert "My lamp is broken." in made.text

@@ -29,7 +29,7 @@ def test_a_stranger_who_names_our_ids_gets_a_conversation_of_their_own() -> None
 
 
 def test_a_sender_who_is_not_who_they_say_never_joins() -> None:
-    assert placed(FIRST, Letter("m2@x", ANN, in_reply_to=["m1@x"], failed=True))[1][0] != "message_id"
+    assert placed(FIRST, Letter("m2@x", ANN, in_reply_to=["m1@x"], failed=True))[1] == ("new", None)
 
 
 def test_who_was_in_copy_joins_when_verified_and_takes_no_part() -> None:

@@ -22,7 +22,10 @@ def test_an_ordinary_mail_is_answered() -> None:
     assert decided().answer is not None
 
 
-@pytest.mark.parametrize("more", [{"flags": ("backfill",)}, {"archived": True}, {"flags": ("unparsed",)}])
+@pytest.mark.parametrize(
+    "more",
+    [{"flags": ("backfill",)}, {"archived": True}, {"flags": ("unparsed",)}, {"flags": ("not_addressed_to_us",)}],
+)
 def test_what_no_machine_answers_goes_to_a_person(more: dict[str, Any]) -> None:
     decision = decided(**more)
     assert (decision.answer, decision.close) == (None, None)

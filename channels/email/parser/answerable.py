@@ -33,20 +33,22 @@ def answerable(
     now: datetime | None = None,
     fixed_for_unknown: bool = False,
     max_age: timedelta = MAX_AGE,
+    customer: str = "",
 ) -> Answerable:
     """`account`: whether the mail is looked at for a configured account, whose addresses and clock then count.
-    `fixed_for_unknown`: a fixed text may go to senders of whom nothing is proved (`auto_answer.unknown: fixed`)."""
-    address = mail.people.sender[1] if mail.people.sender else ""
+    `fixed_for_unknown`: a fixed text may go to senders of whom nothing is proved (`auto_answer.unknown: fixed`).
+    `customer`: who wrote what a colleague forwards; nothing is proved of them."""
+    address = customer or (mail.people.sender[1] if mail.people.sender else "")
     own = {each.lower() for each in mail.known.own_addresses}
     no_reply = not address or is_no_reply(address) or is_daemon(address)
-    verdict = mail.auth.verdict
+    verdict = "unknown" if customer else mail.auth.verdict
     failing = {
         "automatic": mail.automatic.kind != "none",
         "suppressed": mail.automatic.suppressed,
         "null_return_path": mail.people.envelope_from == "",
         "no_reply_address": no_reply,
         "own_address": address in own,
-        "not_addressed_to_us": account and not addressed_to(mail, own),
+        "not_addressed_to_us": account and not addressed_to(mail),
         "unknown_sender": verdict == "unknown" and not assume_verified and not fixed_for_unknown,
         "auth_failed": verdict == "failed" and not assume_verified,
         "encrypted": mail.content.crypto == "encrypted",
@@ -56,9 +58,10 @@ def answerable(
     return Answerable(None if no_reply else address, tuple(name for name in CHECKS if failing[name]))
 
 
-def addressed_to(mail: Mail, own: set[str]) -> bool:
-    """Whether one of our addresses is a recipient, with or without a `+detail`."""
-    people = mail.people
+def addressed_to(mail: Mail) -> bool:
+    """Whether one of our addresses is a recipient, with or without a `+detail` (RFC 3834 §2: who is in nobody's To, Cc
+    or envelope answers nothing by machine)."""
+    people, own = mail.people, {each.lower() for each in mail.known.own_addresses}
     lists = {each.lower() for each in mail.known.own_lists}
     named = {*(a for _, a in people.to), *(a for _, a in people.cc), *people.delivered_to, *mail.known.envelope_to}
     plain = {f"{each.partition('@')[0].partition('+')[0]}@{each.partition('@')[2]}" for each in named}

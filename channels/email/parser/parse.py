@@ -10,6 +10,7 @@ from typing import Any
 
 from channels.email.letter import keys, letter_of, refers_to
 from channels.email.parser import charsets
+from channels.email.parser.answerable import addressed_to
 from channels.email.parser.fields import address_of, address_of_line, header
 from channels.email.parser.mail import Known, Mail
 from channels.language import language_of
@@ -95,6 +96,7 @@ def contact_of(mail: Mail, *, account: str, received_at: datetime, queue: str | 
             ("encrypted", mail.content.crypto == "encrypted"),
             ("signed", mail.content.crypto == "signed"),
             ("forwarded_by_us", bool(customer)),
+            ("not_addressed_to_us", bool(mail.known.own_addresses) and not addressed_to(mail)),
         )
         if holds
     ]

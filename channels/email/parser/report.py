@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from channels.email.parser.answerable import MAX_AGE, Answerable, answerable
 from channels.email.parser.fields import instant
 from channels.email.parser.files import saved_as
 from channels.email.parser.mail import Known, Mail
-from channels.email.parser.newtext import Forwarded
+from channels.email.parser.newtext import Forwarded, Said
 from channels.email.parser.safe_html import safe
 from channels.language import scored
 from schemas import limits
@@ -54,6 +54,8 @@ def report(
             return unparsed(raw, "no header and no text", file=file, index=index)
         if len(raw) > limits.MAIL_BYTES:
             mail.notes.partial = "size"
+        said = mail.said(whole=True)
+        customer = mail.forwarded_customer(said)
         may = answerable(
             mail,
             assume_verified=assume_verified,
@@ -62,8 +64,9 @@ def report(
             now=datetime.fromisoformat(now) if now else datetime.now(UTC),
             fixed_for_unknown=fixed_for_unknown,
             max_age=MAX_AGE if max_age_s is None else timedelta(seconds=max_age_s),
+            customer=customer,
         )
-        made = _report(mail, may)
+        made = _report(mail, said, may, customer)
     except Exception as error:  # whatever the mail did: a person will read its raw bytes
         return unparsed(raw, type(error).__name__, file=file, index=index)
     made |= {
@@ -71,7 +74,10 @@ def report(
     }
     made["ms"] = round((time.perf_counter() - begun) * 1000, 2)
     if thread:
-        made["letter"] = asdict(letter_of(mail))
+        letter = letter_of(mail)
+        if customer:
+            letter = replace(letter, sender=customer, verified=False)
+        made["letter"] = asdict(letter)
     cleaned: dict[str, Any] = _clean(made)
     return cleaned
 
@@ -130,11 +136,10 @@ def unreadable(file: str, reason: str) -> dict[str, Any]:
     return blank(b"", file, 0) | {"outcome": "unreadable", "reason": reason}
 
 
-def _report(mail: Mail, may: Answerable) -> dict[str, Any]:
-    people, said, auth = mail.people, mail.said(whole=True), mail.auth
+def _report(mail: Mail, said: Said, may: Answerable, customer: str) -> dict[str, Any]:
+    people, auth = mail.people, mail.auth
     bounce, invited, language = mail.bounce, mail.invitation, scored(said.new)
     partial = mail.notes.partial
-    customer = mail.forwarded_customer(said)
     return {
         **blank(mail.raw, "", 0),
         "outcome": "partial" if partial else "parsed",
@@ -188,7 +193,7 @@ def _report(mail: Mail, may: Answerable) -> dict[str, Any]:
         if bounce
         else None,
         "auth": {
-            "verdict": auth.verdict,
+            "verdict": "unknown" if customer else auth.verdict,
             "authserv_id": auth.authserv_id,
             "spf": auth.spf,
             "dkim": auth.dkim,
