@@ -338,3 +338,39 @@ def test_a_mail_that_was_forwarded_as_a_file() -> None:
     }
     assert found["new_text"] == "see attached"
     assert told(raw)["forwarded"] is None, "an attached mail alone is no forward"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "New message from your web site\n\nName: Ann\nEmail: ann@example.org\nDate: 2026-05-04\nMessage:\nI want to cancel my contract.",
+        "Kontaktformular\n\nName: Anna\nE-Mail: anna@example.org\nBestelldatum: 04.05.2026\nNachricht:\nIch kündige.",
+        "Hello,\nmy login is ann@example.org since 2019; the error is:\nE42 cannot log in\nHow do I fix this?",
+        "Hello,\nsince 10:15 I (ann@example.org) see this error:\nE42 cannot log in",
+        "Thank you!\nplease send the invoice of 12.05.2026 to bob@firma.example instead. His address is:\nMusterweg 1\nAnd please cancel my subscription.",
+        "Hi,\nI wrote to sales@shop.example on 3 May 2026 and said:\nwhere is my order 1234?\nNobody answered.",
+        "Dear team,\n\nOn 4 May 2026 at 10:15 your agent wrote:\nwe refund you\nYou did not!",
+        "Hallo,\nAm 03.05.2026 um 10:15 Uhr schrieb ich Ihnen Folgendes:\nIch will kündigen.",
+        "I want to travel as follows:\nFrom: Berlin\nTo: Hamburg\nDate: 12 May 2026\nPassengers: 2\nPlease make an offer, and cancel my other booking.",
+        "Meine Reise:\nVon: Berlin\nAn: Hamburg\nDatum: 12.5.2026\nBitte Angebot.",
+        "Hallo,\nGesendet von DHL am Montag ist mein Paket bis heute nicht da. Bitte Geld zurück.",
+        "Hello,\nSent with DHL last week, my parcel is lost.",
+        "Bonjour,\nenvoyé depuis lundi, mon colis est perdu. Remboursez-moi.",
+        "Hi\nEnviado desde Madrid, el paquete se perdió. ¿Reembolso?",
+        "Hello\n--\nI have a problem with my order,\nit did not arrive.\nPlease help me now.",
+        "See you.\n\nSent from my iPhone\n\nPS: please cancel my order.",
+    ],
+    ids=[
+        "contact form", "contact form, de", "my login is", "since 10:15", "his address is", "I wrote", "your agent wrote",
+        "schrieb ich", "travel", "Reise", "sent by DHL", "sent with DHL", "envoyé depuis", "enviado desde", "dashes below a greeting",
+        "words below the phone's signature",
+    ],
+)  # fmt: skip
+def test_what_a_customer_writes_is_not_cut_as_history_or_signature(text: str) -> None:
+    found = said(text, "", "Order")
+    assert (found.new, found.quoted, found.signature) == (text, "", "")
+
+
+def test_an_address_a_day_and_a_colon_above_quoted_lines_is_an_attribution_in_any_language() -> None:
+    line = "Ni Bob <bob@x.example> lia la 2026-05-04 je 10.00:"
+    assert said(f"Dankon!\n\n{line}\n> malnova", "", "Re: x").new == "Dankon!"

@@ -11,6 +11,8 @@ _FORWARD_SUBJECT = re.compile(
 )
 _BLANKS = re.compile(r"\n{3,}")
 _SHORT_SIGNATURE = 10
+_SAYS = re.compile(r"\S+\s+\S+\s+\S+.*[.?!。？！]\s*$")
+"""A sentence, and no name or address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,17 @@ def without_signature(text: str) -> tuple[str, str]:
     lines = text.rstrip().split("\n")
     for at, line in enumerate(lines):
         bare = line.rstrip("\r")
-        if bare in ("-- ", "--\u00a0") or (bare.strip() in ("--", "—", "__") and len(lines) - at <= _SHORT_SIGNATURE):
+        short = bare.strip() in ("--", "—", "__") and len(lines) - at <= _SHORT_SIGNATURE
+        if bare in ("-- ", "--\u00a0") or (short and not _greets(lines[:at], lines[at + 1 :])):
             return _without_phone("\n".join(lines[:at]), "\n".join(lines[at + 1 :]).strip())
     return _without_phone("\n".join(lines), "")
+
+
+def _greets(above: list[str], below: list[str]) -> bool:
+    """Whether the dashes only part a greeting from what is said."""
+    said_above = [line.strip() for line in above if line.strip()]
+    greeting = len(said_above) == 1 and (said_above[0].endswith((",", "，")) or len(said_above[0].split()) == 1)
+    return greeting and any(_SAYS.search(line) for line in below)
 
 
 def _without_phone(body: str, signature: str) -> tuple[str, str]:
@@ -112,12 +122,13 @@ def _without_phone(body: str, signature: str) -> tuple[str, str]:
         if not line:
             continue
         words += 1
-        if phrases.is_phone_signature(line):
+        alone = at == 0 or not lines[at - 1].strip() or phrases.is_rule(lines[at - 1])
+        if phrases.is_phone_signature(line, last=words == 1 and alone):
             cut = at
             while cut > 0 and (phrases.is_rule(lines[cut - 1]) or not lines[cut - 1].strip()):
                 cut -= 1
             return "\n".join(lines[:cut]), "\n".join(filter(None, ["\n".join(lines[at:]).strip(), signature]))
-        if words > 3:
+        if words > 3 or _SAYS.search(line):
             break
     return body, signature
 

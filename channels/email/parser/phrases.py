@@ -11,7 +11,7 @@ LINE = 400
 
 _VERBS = (
     r"wrote|writes|said|schrieb(?:en)?(?: am [^:]{0,60})?|hat (?:am )?[^:]{0,80}geschrieben|a [ée]crit|[ée]crivait|escribi[óo]|ha scritto|scrisse|"
-    r"schreef|skrev|escreveu|kirjoitti|napisał\(?a?\)?|pisze|napsala?|nap[ií]sal\(?a?\)?|[íi]rta(?: \(időpont[^)]{0,60}\))?|a scris|yazdı|"
+    r"schreef|skrev|escreveu|kirjoitti|napisał\(?a?\)?|pisze|napsal(?:a|\(a\))?|nap[ií]sal\(?a?\)?|[íi]rta(?: \(időpont[^)]{0,60}\))?|a scris|yazdı|"
     r"şunu yazdı|написала?|пишет|пише|έγραψε|написа|je napisao(?:/la)?|je napisal\(?a?\)?|rašė|rakstīja|kirjutas|"
     r"đã viết|menulis|skrifaði|va escriure|idatzi du|"
     r"写道|寫道|的邮件|さんは書きました|のメール|님이 작성|작성|เขียน(?:ว่า)?|كتب|كتبت|כתב/ה|כתבה?|נכתב על ידי|מאת"
@@ -34,6 +34,13 @@ _ABOVE = re.compile(
 )
 _TO_YOU = re.compile(r"(?i)\b(?:you|du|sie|ihr|vous|tu|usted|lei|je|u)\s+[^\s:]{2,20}(?:\s+[^\s:]{2,20})?\s*[:：]$")
 """People write so too, and go on with their own words."""
+_OWN_WORDS = re.compile(
+    r"(?i)\b(?:your|our|my|his|her|ihr|euer|eure|unser|mein|votre|notre|vuestro|nuestro|vostro|nostro|uw|jullie|mijn|onze)\w{0,3}\s+[^\s:]{2,20}(?:\s+[^\s:]{2,20}){0,3}\s*[:：]$|"
+    r"\b(?:i|we|ich|wir|je|nous|yo|io|ik|wij)\s+[^\s:]{2,20}(?:\s+[^\s:]{1,20}){0,4}\s*[:：]$"
+)
+"""`your agent wrote:`, `schrieb ich Ihnen Folgendes:`"""
+_FIRST_PERSON = re.compile(r"(?i)(?:i|we|ich|wir|je|nous|yo|io|ik|wij)\s")
+_NAMED_LAST = re.compile(r"[<(\[]\s*(?:mailto:)?[^\s<>@]{1,100}@[^\s<>@]{1,200}[>)\]]\s*[:：]$")
 _DASHES = tuple("-_*=—–")
 _COLONS = (":", "：")
 _RULE = re.compile(r"\s*[_\-=*—]{10,}\s*$")
@@ -87,6 +94,14 @@ _PHONE = re.compile(
     r".{1,30}から送信|发自我的|發自我的|来自我的|從我的 .{1,30} 傳送|傳送自我的|나의 .{1,30}에서 보냄|.{1,30}에서 보냄|أُ?رسلت من|נשלח מה?-?|được gửi từ|gửi từ .{1,20} của tôi|dikirim dari|ส่งจาก)"
 )
 
+_PHONE_WORDS = 14
+_DEVICE = re.compile(
+    r"(?i)iphon|ipad|ipod|\bmac(?:book|os)?\b|apple|android|samsung|galaxy|huawei|xiaomi|redmi|oneplus|pixel|nokia|motorola|\bmoto\b|\blg\b|\bhtc\b|sony|xperia|\boppo\b|honor|blackberry|"
+    r"windows|outlook|\bmail\b|e-?mail\b|\w+mail\b|yahoo|\baol\b|\bgmx\b|web\.de|proton|thunderbird|k-9|fairemail|\bspark\b|\bapp\b|workspace|webmail|мобильн|почт|яндекс|"
+    r"phone|handy|smartphone|\bmobil\w*|móvil|celular|t[ée]l[ée]phone|telefon|puhelim|laitte|\btablet|\bger[äa]t|device|携帯|手机|手機|电话|휴대|스마트폰|هاتف|điện thoại|โทรศัพท์|ponsel"
+)
+_SENTENCE = re.compile(r"[,;!?。，！？]|[.]\s|\d|\b(?:is|was|were|are|ist|war|sind|wurde|est|sont|es|fue|è)\b")
+
 
 def is_quoted(line: str) -> bool:
     return line[:1] == ">" or (not line[:1].isalnum() and _QUOTED.match(line) is not None)
@@ -112,11 +127,18 @@ def is_attribution(text: str) -> bool:
 
 
 def opens_history(text: str) -> bool:
-    """An attribution that needs no quote marks behind it to be believed."""
+    """An attribution that needs no quote marks behind it to be believed: with a word for writing, or with the address
+    last, as the mailers put it that have no such word. People write an address, a day and a colon too.
+    """
     line = " ".join(_MARKS.sub("", text).split())
-    if not is_attribution(line) or (_TO_YOU.search(line) and not _ADDRESS.search(line)):
+    if not is_attribution(line) or _FIRST_PERSON.match(line):
         return False
-    return bool(_ADDRESS.search(line) or (_TIME.search(line) and _YEAR.search(line)) or (_ENDS.search(line) and _STARTS.match(line) and (_TIME.search(line) or _YEAR.search(line))))  # fmt: skip
+    address, time, day = (test.search(line) for test in (_ADDRESS, _TIME, _YEAR))
+    if not _ENDS.search(line) and not _MIDDLE.search(line):
+        return bool(_NAMED_LAST.search(line) and time and day)
+    if not address and (_TO_YOU.search(line) or _OWN_WORDS.search(line)):
+        return False
+    return bool(address or (time and day) or (_ENDS.search(line) and _STARTS.match(line) and (time or day)))
 
 
 def ends_like_one(line: str) -> bool:
@@ -167,5 +189,11 @@ def field_of(line: str) -> tuple[str, str] | None:
     return (role, match[2].strip("* \t")) if role else None
 
 
-def is_phone_signature(line: str) -> bool:
-    return len(line) <= 140 and _PHONE.match(line) is not None
+def is_phone_signature(line: str, *, last: bool) -> bool:
+    """`Sent from my iPhone`: short, and it names a device or a program, or it is the `last` line and no sentence."""
+    if len(line) > 140 or not _PHONE.match(line) or line.rstrip()[-1:] in "?？":
+        return False
+    words = len(line.split())
+    if _DEVICE.search(line):
+        return words <= _PHONE_WORDS
+    return last and words <= _PHONE_WORDS // 2 and not _SENTENCE.search(line.strip())

@@ -107,11 +107,16 @@ def _history_header(lines: list[str], at: int, total: int) -> int:
         if after >= total:
             return 0
         found, _ = header_block(lines, after, total)
-        return after if found else 0
+        return after if _is_mailers(found) else 0
     if phrases.field_of(line) is None:
         return 0
     found, end = header_block(lines, at, total)
-    return end if found else 0
+    return end if _is_mailers(found) else 0
+
+
+def _is_mailers(found: dict[str, str]) -> bool:
+    """People write `From: Berlin`, `To: Hamburg`, `Date: 12 May` too."""
+    return "subject" in found or "@" in found.get("from", "")
 
 
 def _attribution(lines: list[str], at: int, total: int) -> int:
