@@ -31,6 +31,12 @@ def introduce(conn: Connection, version: str, body: bytes, at: datetime) -> str:
     return active_version(conn)
 
 
+def activate_first(conn: Connection, version: str, body: bytes, at: datetime) -> None:
+    """Make this version the active one in a store that has none yet. What is active stays so."""
+    if conn.scalar(_ACTIVE) is None:
+        activate(conn, version, body, at)
+
+
 def active_version(conn: Connection) -> str:
     """The version that new interactions are stamped with. Raises NotFound before the first activation."""
     version: str | None = conn.scalar(_ACTIVE)

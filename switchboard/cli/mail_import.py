@@ -12,6 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 from channels.email.importing import Imported, import_mails, total_bytes
 from channels.email.reading import MailReader
 from schemas.errors import ConfigError, NotFound
+from store import policies
 from switchboard.base import opened
 from switchboard.cli.app import configuration, quiet_logs
 from switchboard.cli.exits import FINDINGS
@@ -30,7 +31,8 @@ def import_(
 ) -> None:
     """Take mails in from files. No machine answers them; without --archive they are queued for agents.
 
-    May be cut short and run again: what was taken in is recognised. Ends with 1 if something could not be read.
+    May be cut short and run again: what was taken in is recognised. Ends with 1 if something could not be read, or was
+    set aside.
     """
     quiet_logs()
     if channel != "email":
@@ -44,14 +46,19 @@ def import_(
     if json:
         emit([counts])
     else:
-        err.print(", ".join(f"{count} {name}" for name, count in counts.items() if count) or "No mails.")
-    raise typer.Exit(FINDINGS if done.unreadable else 0)
+        err.print(", ".join(f"{count} {_words(name)}" for name, count in counts.items() if count) or "No mails.")
+    if done.outcomes["set_aside"]:
+        err.print("What was set aside could not be accepted: switchboard dead-letters list", soft_wrap=True)
+    raise typer.Exit(FINDINGS if done.unreadable or done.outcomes["set_aside"] else 0)
+
+
+def _words(outcome: str) -> str:
+    return outcome.replace("_", " ")
 
 
 async def _import(path: Path, account: str | None, *, archive: bool, restart: bool) -> Imported:
     found = configuration()
     name, settings = email_account(found, account)
-    reader = MailReader(found.channels["email"], load_secret(found.data_dir))
     bar = Progress(
         "[progress.description]{task.description}",
         BarColumn(),
@@ -61,6 +68,9 @@ async def _import(path: Path, account: str | None, *, archive: bool, restart: bo
         transient=True,
     )
     async with opened(found) as base:
+        policy, now = found.policy, base.clock.now()
+        await base.database.write(lambda conn: policies.activate_first(conn, policy.version, policy.to_json(), now))
+        reader = MailReader(found.channels["email"], load_secret(found.data_dir))
         await reader.start()
         try:
             with bar:

@@ -1,9 +1,11 @@
 """`channels login` and `channels import` as people use them: real processes, a real OAuth and a real mail server."""
 
 import asyncio
+import contextlib
 import json
 import mailbox
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -128,6 +130,40 @@ def test_import_counts_what_it_took_and_says_what_it_could_not_read(tmp_path: Pa
             return dict((await database.read(ledger.balance)).total.states)
 
     assert asyncio.run(balance()) == {"closed": 60, "received": 1}
+
+
+def test_an_import_into_a_store_that_never_ran_activates_the_configured_policy(tmp_path: Path) -> None:
+    """Every mail became a dead letter, because no policy was active, and it ended with 0; ahead of `migrate` it ended
+    in a traceback."""
+    config = configured(tmp_path)
+    (tmp_path / "one.eml").write_bytes(mail("one"))
+    early = sb(config, "import", "email", str(tmp_path / "one.eml"))
+    assert early.returncode == 2
+    assert "switchboard migrate" in early.stderr
+    assert "Traceback" not in early.stderr
+    argv = [sys.executable, "-m", "switchboard", "--config", str(config), "migrate"]
+    subprocess.run(argv, env=ENVIRONMENT, capture_output=True, timeout=60, check=True)
+    done = sb(config, "import", "email", str(tmp_path / "one.eml"), "--archive", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"skipped": 0, "unreadable": 0, "accepted": 1}), (
+        done.stderr
+    )
+
+    async def active() -> list[policies.Version]:
+        async with Database.at("sqlite:///switchboard.db", tmp_path / "data") as database:
+            return await database.read(policies.versions)
+
+    assert [version.active for version in asyncio.run(active())] == [True]
+
+    trigger = (
+        "CREATE TRIGGER no BEFORE INSERT ON interactions WHEN NEW.state = 'closed' BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "switchboard.db")) as store:
+        store.execute(f"CREATE TRIGGER no {when} BEGIN SELECT RAISE(ABORT, 'no'); END")
+        store.commit()
+    (tmp_path / "two.eml").write_bytes(mail("two"))
+    aside = sb(config, "import", "email", str(tmp_path / "two.eml"), "--archive")
+    assert (aside.returncode, "1 set aside" in aside.stderr) == (1, True), aside.stderr
+    assert "switchboard dead-letters list" in aside.stderr
 
 
 def test_doctor_signs_in_and_says_which_mailbox_does_not_open(dovecot: Dovecot, tmp_path: Path) -> None:

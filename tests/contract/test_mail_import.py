@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from channels.email.importing import BATCH, Imported, import_mails
 from channels.email.settings import EmailSettings
 from schemas import limits
-from schemas.errors import StoreUnavailable
-from store.tables import interactions, outbox, payloads
+from schemas.errors import NotFound, StoreUnavailable
+from store.tables import interactions, outbox, payloads, policies
 from tests.kit.edge import Edge, edge
 from tests.kit.mails import mail
 
@@ -128,6 +128,16 @@ async def test_what_cannot_be_read_is_named_and_the_others_go_on(site: Edge, tmp
     done = await run(site, tmp_path / "in")
     assert done.outcomes == {"accepted": 1}
     assert [Path(file).name for file, _ in done.unreadable] == ["pipe"]
+
+
+async def test_without_an_active_policy_an_import_stops_and_sets_nothing_aside(site: Edge, tmp_path: Path) -> None:
+    """It passed for a bug that each mail had found: all of them became dead letters."""
+    await site.database.write(lambda c: c.execute(update(policies).values(active=False)))
+    with pytest.raises(NotFound, match="no policy is active"):
+        await run(site, mbox(tmp_path / "box", 3))
+    assert await kept(site) == []
+    await site.database.write(lambda c: c.execute(update(policies).values(active=True)))
+    assert (await run(site, tmp_path / "box")).outcomes == {"accepted": 3}
 
 
 async def test_a_mail_over_the_limit_is_held_with_its_header(

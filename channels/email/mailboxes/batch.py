@@ -12,7 +12,7 @@ from channels.email.reading import MailReader
 from channels.email.settings import EmailSettings
 from runtime.logs import get_logger
 from schemas import limits
-from schemas.errors import TemporaryError
+from schemas.errors import NotFound, TemporaryError
 from schemas.interaction import Contact
 from store.intake import Arrival, Intake
 from store.mailboxes import Cursor
@@ -152,7 +152,7 @@ class Batch:
             acceptance = await self.intake.accept(
                 Arrival(contact=contact, raw=mail.raw, media_type=kind, hold=mail.hold), now
             )
-        except TemporaryError:
+        except (TemporaryError, NotFound):  # of the store, or of its policy: no fault of this mail
             raise
         except Exception as error:  # a bug that this mail has found: it must not stop those behind it
             log.exception("a mail could not be accepted", account=self.account, uid=mail.uid)
