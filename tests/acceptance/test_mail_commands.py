@@ -144,9 +144,8 @@ def test_an_import_into_a_store_that_never_ran_activates_the_configured_policy(t
     argv = [sys.executable, "-m", "switchboard", "--config", str(config), "migrate"]
     subprocess.run(argv, env=ENVIRONMENT, capture_output=True, timeout=60, check=True)
     done = sb(config, "import", "email", str(tmp_path / "one.eml"), "--archive", "--json")
-    assert (done.returncode, json.loads(done.stdout)) == (0, {"skipped": 0, "unreadable": 0, "accepted": 1}), (
-        done.stderr
-    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"skipped": 0, "unreadable": 0, "accepted": 1}
 
     async def active() -> list[policies.Version]:
         async with Database.at("sqlite:///switchboard.db", tmp_path / "data") as database:
@@ -154,9 +153,7 @@ def test_an_import_into_a_store_that_never_ran_activates_the_configured_policy(t
 
     assert [version.active for version in asyncio.run(active())] == [True]
 
-    trigger = (
-        "CREATE TRIGGER no BEFORE INSERT ON interactions WHEN NEW.state = 'closed' BEGIN SELECT RAISE(ABORT, 'no'); END"
-    )
+    when = "BEFORE INSERT ON interactions WHEN NEW.state = 'closed'"
     with contextlib.closing(sqlite3.connect(tmp_path / "data" / "switchboard.db")) as store:
         store.execute(f"CREATE TRIGGER no {when} BEGIN SELECT RAISE(ABORT, 'no'); END")
         store.commit()
