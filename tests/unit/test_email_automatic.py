@@ -4,6 +4,7 @@
 import pytest
 
 from channels.email.parser import subjects
+from channels.email.parser.automatic import is_no_reply
 from channels.email.parser.parse import parse
 from tests.kit.contacts import NOW
 from tests.kit.told import mail, told
@@ -46,7 +47,7 @@ PERSON = "From: Ann <ann@example.org>\nSubject: Hello\n"
         ("Feedback-ID: a:b:c", "bulk"),
         ("X-GitHub-Reason: mention", "notification"),
         ("X-Cron-Env: <SHELL=/bin/sh>", "notification"),
-        ("X-Loop: them@example.org", "notification"),
+        ("X-Loop: them@example.org", "none"),
         ("X-Switchboard-Loop: 1", "own"),
         ("Return-Path: <>", "notification"),
         ("Return-Path: <>\nIn-Reply-To: <our@shop.example>", "auto_reply"),
@@ -391,3 +392,100 @@ def test_a_bounce_that_somebody_forwards_is_that_persons_mail() -> None:
         "---------- Forwarded message ---------\nFrom: MAILER-DAEMON@x.example\nDate: Mon\nSubject: Undelivered\nTo: bob\n\n<ann@example.org>: 550 user unknown\n"
     )
     assert (found["automatic"]["class"], found["bounce"]) == ("none", None)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "Urlaub: Anfrage Ferienwohnung August", "Auto: Frage zur Versicherung", "Auto reply to my ad is broken", "Nieobecność dziecka",
+        "Alert: my account was hacked", "Critical] x", "OK: disk is full, how do I fix", "Problem: my CPU is down", "Resolved: thanks, memory works",
+        "Abwesend: Kundin nicht zu Hause bei Lieferung", "Absence du bureau de poste", "Out of office chairs?", "Holiday message for your team",
+        "vacation response time", "Fuori sede: spedizione", "I am out of office chairs", "Autosvar fra dere er feil", "Frånvarande paket",
+        "Automatische Antwort auf Ihrer Webseite kaputt", "Abwesenheitsnotiz funktioniert nicht", "Vacation notice for my apartment", "Urlaubsmeldung einreichen - wie?",
+    ],
+)  # fmt: skip
+def test_a_subject_alone_does_not_make_a_persons_mail_automatic(subject: str) -> None:
+    person = f"From: ann@example.org\nReturn-Path: <ann@example.org>\nSubject: {subject}"
+    assert kind(person, "Hello, my parcel did not arrive. What happened?") == "none"
+
+
+@pytest.mark.parametrize(
+    ("subject", "second", "expected"),
+    [
+        ("Urlaub: Bestellung", "Auto-Submitted: auto-generated", "auto_reply"),
+        ("Afwezig: bestelling", "X-Auto-Response-Suppress: All", "auto_reply"),
+        ("Absence: commande", "Return-Path: <>", "auto_reply"),
+        ("Alert: db is slow", "Auto-Submitted: auto-generated", "notification"),
+    ],
+)
+def test_a_subject_and_a_second_sign_do(subject: str, second: str, expected: str) -> None:
+    assert kind(f"From: ann@example.org\n{second}\nSubject: {subject}", "Bis Montag.") == expected
+
+
+@pytest.mark.parametrize(
+    "subject",
+    ["Automatic reply: Order", "Abwesenheitsnotiz: x", "AUTO: Bob is out of the office (x)", "Out of Office AutoReply: x", "Automatické odpovede: x", "Tự động trả lời: x"],
+)  # fmt: skip
+def test_the_fixed_form_of_an_auto_replys_subject_is_enough(subject: str) -> None:
+    assert kind(f"From: ann@example.org\nSubject: {subject}", "Bis Montag.") == "auto_reply"
+
+
+@pytest.mark.parametrize("more", ["", "Auto-Submitted: auto-generated\n", "Return-Path: <>\n", "Precedence: bulk\n"])
+@pytest.mark.parametrize("relay", ["wordpress@shop.example", "noreply@shop.example"])
+def test_what_a_form_relay_says_of_itself_is_not_the_customers(relay: str, more: str) -> None:
+    found = told(
+        f"From: {relay}\nReply-To: Ann <ann@example.org>\n{more}To: help@shop.example\nSubject: Form\n\nPlease cancel.",
+        own_addresses=["help@shop.example"],
+        trusted_forms=[relay],
+    )
+    assert (found["sender"]["address"], found["automatic"]["class"]) == ("ann@example.org", "none")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "From: ann@example.org\nFeedback-ID: 1.eu-west-1.abc=:AmazonSES",
+        "From: ann@example.org\nX-Loop: ann@forward.example",
+        "From: mail-service@hotel.example",
+        "From: email.service@hotel.example",
+        "From: mail.agent@x.example",
+        "From: mailing@agency.example",
+        "From: mailadmin@customer.example",
+        "From: newsletter@agency.example\nIn-Reply-To: <r1@shop.example>",
+        "From: delivery.service@courier.example",
+    ],
+)
+def test_one_weak_sign_does_not_make_a_persons_mail_automatic(head: str) -> None:
+    assert kind(f"{head}\nSubject: Delivery problem", "The parcel could not be delivered to your customer.") == "none"
+
+
+@pytest.mark.parametrize(
+    "subject", ["Failure notice", "Delivery Status Notification (Failure)", "Mail delivery failed: returning message to sender", "Undeliverable mail"],
+)  # fmt: skip
+def test_a_person_who_asks_about_a_bounce_is_no_bounce(subject: str) -> None:
+    assert kind(f"From: ann@example.org\nSubject: {subject}", "I got this back: could not be delivered.") == "none"
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [("X-POST-MessageClass: 9; Autoresponder", "auto_reply"), ("X-RT-Loop-Prevention: x", "notification"), ("X-Mailer: autoreply", "auto_reply")],
+)  # fmt: skip
+def test_fields_of_programs_that_went_unnoticed(head: str, expected: str) -> None:
+    assert kind(PERSON + head) == expected
+
+
+def test_our_own_address_with_a_tag_is_ours() -> None:
+    assert kind("From: support+abc@shop.example\nSubject: x", own_addresses=["support@shop.example"]) == "own"
+
+
+@pytest.mark.parametrize(
+    "local",
+    ["noreply2", "noreply_x", "please-do-not-reply", "donotreply.x", "notreply", "noreplies", "nepasrepondre-facture", "ikke-svar", "svarikke", "ei-vastata", "keine-antwort", "no-contestar", "nie-odpowiadaj"],
+)  # fmt: skip
+def test_addresses_that_nobody_reads(local: str) -> None:
+    assert is_no_reply(f"{local}@x.example")
+
+
+@pytest.mark.parametrize("local", ["nora.reply", "casino.reply", "reply", "nothing", "info", "nobody.knows"])
+def test_addresses_that_somebody_reads(local: str) -> None:
+    assert not is_no_reply(f"{local}@x.example")

@@ -92,10 +92,10 @@ class Mail:
             envelope_from=self.people.envelope_from,
             sender=self._author_address(),
             own_addresses=known.own_addresses if self.people.via is None else (),
-            own_list=self.people.via == "own_list",
+            via=self.people.via,
             reports=self.content.reports,
         )
-        if self.automatic.kind in _DOUBTFUL and self._from_a_machine():
+        if self.automatic.kind in _DOUBTFUL and self.people.via != "trusted_form" and self._from_a_machine():
             self._second_look()
         self._defects(damage)
 

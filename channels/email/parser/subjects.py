@@ -19,11 +19,21 @@ _AUTO_REPLY = re.compile(
     r"autosvar|automatiskt svar|fr[åa]nvaromeddelande|fr[åa]nvarande|automatisk svar|automatisk besvarelse|frav[æe]r(?:sbesked|smelding|sassistent)|ikke p[åa] kontoret|ikke til stede|"
     r"automaattinen vastaus|poissaoloviesti|automaatvastus|automātiska atbilde|automatinis atsakymas|"
     r"odpowied[źz] automatyczna|automatyczna odpowied[źz]|autoodpowied[źz]|poza biurem|nieobecno[śs][ćc]|"
-    r"automatick[áa] odpov[ěe][ďdď]?|mimo kancel[áa][řr]|automatikus v[áa]lasz|h[áa]zon k[íi]v[üu]l|r[ăa]spuns automat|mesaj automat|"
+    r"automatick[áaée] odpove[dď][ei]?|automatick[áa] odpov[ěe][ďdď]?|mimo kancel[áa][řr]|automatikus v[áa]lasz|h[áa]zon k[íi]v[üu]l|r[ăa]spuns automat|mesaj automat|"
     r"otomatik (?:yan[ıi]t|cevap)|ofis d[ıi][şs][ıi]nda|автоматический ответ|автоответ|вне офиса|отсутствие на рабочем месте|автоматична відповідь|автоматичен отговор|"
     r"αυτόματη απάντηση|εκτός γραφείου|samodejni odgovor|automatski odgovor|自動返信|自動応答|不在通知|自動返答|不在のお知らせ|自动回复|自動回覆|自動回復|外出自动回复|자동 ?응답|자동 ?회신|부재중|"
-    r"رد تلقائي|تشغيل الرد|תשובה אוטומטית|מענה אוטומטי|tr[ảa] l[ờo]i t[ựu] đ[ộo]ng|balasan otomatis|jawaban otomatis|ตอบกลับอัตโนมัติ)"
+    r"رد تلقائي|تشغيل الرد|תשובה אוטומטית|מענה אוטומטי|tr[ảa] l[ờo]i t[ựu] đ[ộo]ng|t[ựu] đ[ộo]ng tr[ảa] l[ờo]i|balasan otomatis|jawaban otomatis|ตอบกลับอัตโนมัติ|"
+    r"(?:afwezig|absence|ausencia|assenza|vacation|away)\s*[:：]|absent\s+re\s*:|(?:ich )?bin im urlaub|krankheitsbedingt abwesend|i['’]?m away (?:until|from)|jag är inte på kontoret)"
 )
+_PLAIN_WORDS = re.compile(
+    r"(?i)^\s*(?:\[[^\]]{1,40}\]\s*)?(?:auto\s?[:：]|ooo\b|i am\b|i['’]?m\b|away\b|(?:on )?(?:vacation|annual leave|holiday)|abwesen(?:heit|d)\s*[:：]|urlaub|(?:ich )?bin\b|ich\b|nicht im|au(?:ß|ss)er haus|krankheit|"
+    r"fuera|ausen[ct]|fuori|assen[tz]|niet op|afwezig\s*[:：]|fora do|absen[ct]e?\s*(?:[:：]|re\b)|fr[åa]nvarande|ikke\b|jag\b|poza|nieobec|mimo|h[áa]zon|ofis|вне|отсутствие|εκτός|不在の)"
+)
+"""What people may begin a subject with too."""
+_FORM_ENDS = re.compile(
+    r"(?i)(?:[ -]*(?:auto-?reply|automatic reply|reply|message|notification|notice))?\s*(?:[:：(\]]|$)"
+)
+_NOTES_FORM = re.compile(r"(?i)^\s*auto: .{1,80} (?:is out of (?:the )?office|ist außer haus|est absent)")
 _BOUNCE = re.compile(
     r"(?i)^\s*(?:undeliver(?:able|ed)\b|undelivered mail returned|delivery (?:status notification|failure|failed|notification|report|has failed|problem|error|incomplete|delayed)|"
     r"mail (?:delivery|system) (?:failed|failure|error|problem|subsystem|status)|mail delivery (?:warning|failed|system|subsystem)|mail failure|mail could not be delivered|message (?:could not be|not|was not|delivery) deliver|"
@@ -56,16 +66,27 @@ _CHALLENGE_BODY = re.compile(
     r"one[- ]time (?:confirmation|verification)|added to (?:my|the|his|her|their) (?:white ?list|approved senders)|anti-?spam (?:system|service|solution)[^.\n]{0,160}(?:confirm|verif|authenti)|verify that (?:this|you|your)[^.\n]{0,80}(?:human|person|spam)"
 )
 _VACATION_BODY = re.compile(
-    r"(?i)(?:i am|i'm|i will be|i'll be) (?:currently )?(?:out of (?:the )?office|on (?:annual |parental |maternity |sick )?(?:leave|vacation|holiday)|away from)|ich bin (?:derzeit |zur ?zeit |bis |ab |momentan |vom )[^.\n]{0,60}(?:nicht im|abwesend|im urlaub|außer haus)|je suis (?:actuellement )?(?:absent|en cong)|estoy (?:de vacaciones|fuera de la oficina|ausente)|sono (?:assente|in ferie|fuori ufficio)|ik ben (?:momenteel )?(?:afwezig|niet aanwezig|op vakantie)|this is an auto(?:matic|mated) (?:reply|response)|dies ist eine automatische (?:antwort|nachricht)|ceci est (?:une r[ée]ponse|un message) automatique|esto es una respuesta autom|wir haben ihre (?:e-?mail|anfrage|nachricht) erhalten"
+    r"(?i)(?:i am|i'm|i will be|i'll be) (?:currently )?(?:away\b|out of (?:the )?office|on (?:annual |parental |maternity |sick )?(?:leave|vacation|holiday)|away from)|ich bin (?:derzeit |zur ?zeit |bis |ab |momentan |vom )[^.\n]{0,60}(?:nicht im|abwesend|im urlaub|außer haus)|je suis (?:actuellement )?(?:absent|en cong)|estoy (?:de vacaciones|fuera de la oficina|ausente)|sono (?:assente|in ferie|fuori ufficio)|ik ben (?:momenteel )?(?:afwezig|niet aanwezig|op vakantie)|this is an auto(?:matic|mated) (?:reply|response)|dies ist eine automatische (?:antwort|nachricht)|ceci est (?:une r[ée]ponse|un message) automatique|esto es una respuesta autom|wir haben ihre (?:e-?mail|anfrage|nachricht) erhalten"
 )
 _ALERT = re.compile(
-    r"(?i)^\s*(?:\*{1,3}\s*(?:problem|recovery|acknowledgement|flapping\w*|downtime\w*)\b|\[?(?:problem|resolved|firing(?::\d+)?|alert(?:ing)?|recovered|triggered|ok|critical|warning)\]\s|(?:problem|recovery|resolved|ok)\s*[:-]\s*.{1,80}(?:host|service|cpu|disk|memory|load|is (?:down|up))|"
-    r"cron <|monit alert|alert:? |\[?zabbix|\[?nagios|\[?icinga|logwatch for |anacron job|up alert:|down alert:|host (?:down|up|unreachable)\b)"
+    r"(?i)^\s*(?:\*{1,3}\s*(?:problem|recovery|acknowledgement|flapping\w*|downtime\w*)\b|\[(?:resolved|firing(?::\d+)?|alerting|recovered|triggered)\]\s|cron <|monit alert|\[?zabbix\b|\[?nagios\b|\[?icinga\b|logwatch for |anacron job)"
+)
+_LIKE_ALERT = re.compile(
+    r"(?i)^\s*(?:\[(?:problem|alert|ok|critical|warning)\]\s|(?:problem|recovery|resolved|ok)\s*[:-]\s*.{1,80}(?:host|service|cpu|disk|memory|load|is (?:down|up))|(?:up |down )?alert:|host (?:down|up|unreachable)\b)"
 )
 
 
 def is_auto_reply(subject: str) -> bool:
+    """It begins as an auto-reply's does; people may begin so too."""
     return _AUTO_REPLY.match(subject[:CHARS]) is not None
+
+
+def is_auto_reply_form(subject: str) -> bool:
+    """The form that mailers give to an auto-reply's subject: `Automatic reply: …`, `Out of Office`, and nobody else."""
+    found = _AUTO_REPLY.match(subject[:CHARS])
+    if found is None or _NOTES_FORM.match(subject[:CHARS]):
+        return found is not None
+    return not _PLAIN_WORDS.match(found[0]) and _FORM_ENDS.match(subject[found.end() : CHARS]) is not None
 
 
 def is_bounce(subject: str) -> bool:
@@ -97,4 +118,10 @@ def is_vacation(text: str) -> bool:
 
 
 def is_alert(subject: str) -> bool:
+    """In the form of a monitoring program."""
     return _ALERT.match(subject[:CHARS]) is not None
+
+
+def is_like_alert(subject: str) -> bool:
+    """As monitoring programs write it, and people who report a fault."""
+    return _LIKE_ALERT.match(subject[:CHARS]) is not None
