@@ -129,6 +129,8 @@ def _mail(raw: bytes, now: datetime) -> Contact:
         return found
     settings = accounts[fitting[0]]
     known: dict[str, Any] = {"queue": settings.queue, "own_addresses": own, **settings.told_to_parser()}
+    if not named:  # written by hand, for a try
+        known["envelope_to"] = [settings.address]
     return parse(raw, account=fitting[0], received_at=now, **known)
 
 
