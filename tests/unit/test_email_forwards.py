@@ -56,3 +56,25 @@ def test_whose_mail_a_forward_is(sender: str, dmarc: str, customer: str, whose: 
         assert told["auth"]["verdict"] == "unknown"
         assert (told["may_auto_answer"]["to"], told["may_auto_answer"]["because"]) == (whose, ["unknown_sender"])
     assert "My lamp is broken." in made.text
+
+
+@pytest.mark.parametrize(
+    ("innermost", "whose"),
+    [
+        ("ann@example.org", "ann@example.org"),
+        ("dora@shop.example", "carl@shop.example"),
+        ("help@shop.example", "carl@shop.example"),
+    ],
+)
+def test_a_forward_of_a_forward_is_the_customers(innermost: str, whose: str) -> None:
+    twice = FORWARD.format(sender="carl@shop.example", dmarc="pass", customer="dora@shop.example").replace(
+        "My lamp is broken.",
+        f"---------- Forwarded message ---------\nFrom: Ann <{innermost}>\nDate: Mon\nSubject: Lamp\n"
+        "To: dora@shop.example\n\nMy lamp is broken.",
+    )
+    known = {
+        "authserv_ids": ["mx.shop.example"],
+        "own_addresses": ["help@shop.example"],
+        "colleagues": ["shop.example"],
+    }
+    assert report(twice.replace("\n", "\r\n").encode(), file="a.eml", known=known)["sender"]["address"] == whose

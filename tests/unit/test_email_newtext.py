@@ -374,3 +374,27 @@ def test_what_a_customer_writes_is_not_cut_as_history_or_signature(text: str) ->
 def test_an_address_a_day_and_a_colon_above_quoted_lines_is_an_attribution_in_any_language() -> None:
     line = "Ni Bob <bob@x.example> lia la 2026-05-04 je 10.00:"
     assert said(f"Dankon!\n\n{line}\n> malnova", "", "Re: x").new == "Dankon!"
+
+
+APPLE = "> Begin forwarded message:\n> \n> From: Joe <joe@x.example>\n> Subject: broken\n> Date: 4 May 2026 at 10:15:00 CEST\n> To: Ann <ann@example.org>\n> \n> My lamp is broken."
+
+
+def test_the_quoted_form_in_which_apple_mail_forwards_is_a_forward() -> None:
+    found = said(f"Please help my friend.\n\n{APPLE}\n", "", "Fwd: broken")
+    assert "My lamp is broken." in found.new
+    assert "> " not in found.new
+    assert found.quoted == ""
+    assert found.forwarded is not None
+    assert (found.forwarded.sender, found.forwarded.subject) == ("Joe <joe@x.example>", "broken")
+    assert found.forwarded.text == "My lamp is broken."
+    assert said(f"Thanks.\n\n{APPLE}\n", "", "Re: Fwd: broken").forwarded is None
+
+
+@pytest.mark.parametrize(
+    ("subject", "language", "forwards"),
+    [("YNT: x", "tr", False), ("VS: x", "fi", False), ("VS: x", "da", True), ("ПЕР: x", "ru", True), ("העברה: x", "en", True), ("Redirecţionare: x", "en", True)],
+)  # fmt: skip
+def test_what_a_subject_says_of_the_mail(subject: str, language: str, forwards: bool) -> None:
+    found = said(f"See this.\n\n{BLOCKS[language]}\n\nwhere is it?\n", "", subject)
+    assert (found.forwarded is not None) == forwards
+    assert ("where is it?" in found.new) == forwards

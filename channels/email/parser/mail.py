@@ -15,7 +15,7 @@ from channels.email.parser.content import Content, content_of
 from channels.email.parser.fields import address_of_line, header, ids, instant, is_among
 from channels.email.parser.invitation import Invitation, invitation
 from channels.email.parser.mime import Part, split
-from channels.email.parser.newtext import Forwarded, Said, is_forward, said
+from channels.email.parser.newtext import Forwarded, Said, inner, is_forward, said
 from channels.email.parser.notes import Notes
 from channels.email.parser.people import People, people
 from channels.email.parser.verdict import Auth, authenticated
@@ -38,6 +38,8 @@ _TRACE = {
 }
 """Fields that are noted on the way."""
 _DOUBTFUL = {"none", "notification", "list", "bulk", "auto_reply"}
+_FORWARDS = 5
+"""How deep a forward of a forward is read."""
 _SHORT = 400
 """Up to this many characters a plain part beside HTML may be a placeholder."""
 
@@ -157,7 +159,7 @@ class Mail:
         """New text, history, signature, forwarded mail."""
         found = said(self.text, self.html, self.subject, whole=whole)
         attached = [data for kind, data in self.content.reports if kind == "message/rfc822"]
-        if found.forwarded is None and len(attached) == 1 and is_forward(self.subject):
+        if found.forwarded is None and len(attached) == 1 and is_forward(self.subject, self.text):
             return replace(found, forwarded=_attached(attached[0]))
         return found
 
@@ -168,9 +170,16 @@ class Mail:
         colleagues = self.known.colleagues
         if found.forwarded is None or self.auth.verdict != "verified" or not is_among(colleague, colleagues):
             return ""
-        customer = address_of_line(found.forwarded.sender)
         own = {each.lower() for each in self.known.own_addresses}
-        return "" if customer in own or is_among(customer, colleagues) else customer
+        forwarded: Forwarded | None = found.forwarded
+        for _ in range(_FORWARDS):
+            customer = address_of_line(forwarded.sender) if forwarded else ""
+            if forwarded is None or customer in own:
+                return ""
+            if not is_among(customer, colleagues):
+                return customer
+            forwarded = inner(forwarded)  # from colleague to colleague
+        return ""
 
     def _author_address(self) -> str:
         if self.people.author and self.people.author[1]:

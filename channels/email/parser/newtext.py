@@ -7,8 +7,12 @@ from channels.email.parser import html as html_
 from channels.email.parser import phrases, quotes
 
 _FORWARD_SUBJECT = re.compile(
-    r"(?i)^\s*(?:\[[^\]]{0,40}\]\s*)?(?:fwd?|wg|tr|rv|enc|i|vs|vb|vl|doorst|fs|pd|továbbítás|továbbított|i̇lt|ilt|ynt|πρθ|転送|转发|轉寄|전달|pg|пересл|fw)\s*[:：]"
+    r"(?i)^\s*(?:\[[^\]]{0,40}\]\s*)?(?:fwd?|wg|tr|rv|enc|i|vb|vl|doorst|fs|pd|továbbítás|továbbított|i̇lt|ilt|πρθ|転送|转发|轉寄|"
+    r"전달|pg|пересл|пер|препр|העברה|redirec[ţțt]ionare|إعادة توجيه|chuyển tiếp|přeposláno|prepošl\w*|fw)\s*[:：]"
 )
+_VS = re.compile(r"(?i)^\s*(?:\[[^\]]{0,40}\]\s*)?vs\s*:")
+"""A forward in Danish and Norwegian, a reply in Finnish and Estonian."""
+_NORDIC_BLOCK = re.compile(r"(?im)^[\s>*]{0,8}fra\s?[*]?:")
 _BLANKS = re.compile(r"\n{3,}")
 _SHORT_SIGNATURE = 10
 _SAYS = re.compile(r"\S+\s+\S+\s+\S+.*[.?!。？！]\s*$")
@@ -38,7 +42,7 @@ def said(text: str, html: str, subject: str, *, whole: bool = True) -> Said:
 
     `whole=False` leaves `quoted` out where it costs time.
     """
-    forward = is_forward(subject)
+    forward = is_forward(subject, text)
     lines = text.split("\n")
     by_lines = quotes.split(lines, forward=forward)
     if by_lines.forward_at is not None:
@@ -61,15 +65,32 @@ def said(text: str, html: str, subject: str, *, whole: bool = True) -> Said:
     return Said(_BLANKS.sub("\n\n", body.strip()), _trim(quoted), signature)
 
 
-def is_forward(subject: str) -> bool:
+def is_forward(subject: str, text: str) -> bool:
     """`Fwd:`, `WG:`, `TR:`, … and not a reply to one."""
+    if _VS.match(subject):
+        return _NORDIC_BLOCK.search(text) is not None
     return _FORWARD_SUBJECT.match(subject) is not None
+
+
+def inner(outer: Forwarded) -> Forwarded | None:
+    """The mail that a forwarded mail forwards itself, at its beginning or below a comment."""
+    lines = outer.text.split("\n")
+    at = quotes.split(lines, forward=is_forward(outer.subject, outer.text)).forward_at
+    return None if at is None else forwarded(_unquoted(lines[at:]))
+
+
+def _unquoted(lines: list[str]) -> list[str]:
+    """Without the quote marks that Apple Mail sets before a whole forwarded mail."""
+    if not lines or not phrases.is_quoted(lines[0]):
+        return lines
+    end = next((at for at, line in enumerate(lines) if line.strip() and not phrases.is_quoted(line)), len(lines))
+    return [line.lstrip()[1:].removeprefix(" ") for line in lines[:end]] + lines[end:]
 
 
 def _forward(lines: list[str], split: quotes.Split, text: str) -> Said:
     at = split.forward_at or 0
     comment, signature = without_signature("\n".join(split.new))
-    content = lines[at:]
+    content = _unquoted(lines[at:])
     new = "\n\n".join(filter(None, [comment.strip(), "\n".join(content).strip()]))
     return Said(new or text, _trim(split.quoted), signature, forwarded(content))
 

@@ -27,6 +27,9 @@ def split(lines: list[str], *, forward: bool) -> Split:
     while at < total:
         line = lines[at]
         if phrases.is_quoted(line):
+            if forward and phrases.is_forward(line):  # Apple Mail quotes what it forwards
+                out.forward_at = at
+                return out
             out.quoted.append(line)
             at += 1
             continue
