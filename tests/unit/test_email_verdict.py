@@ -97,3 +97,56 @@ def test_the_report_shows_what_was_found() -> None:
         "aligned": True,
     }
     assert found["may_auto_answer"]["to"] == "a@example.org", "never a Reply-To"
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        "mx.shop.example; none",
+        "mx.shop.example; iprev=pass policy.iprev=192.0.2.1",
+        "mx.shop.example; auth=pass smtp.auth=x",
+        "mx.shop.example; dmarc=fail (unclosed header.from=example.org",
+        "mx.shop.example; dmarc=fail header.from=example.org; dmarc=fail header.from=example.org",
+        'mx.shop.example; spf=fail (a "b) c) smtp.mailfrom=x; dmarc=fail header.from=example.org',
+        "mx.shop.example; dmarc=fail header.from=example.org" + " x=y" * 3000,
+        '"mx.shop.example" 1; none',
+        "(a comment) mx.shop.example; none",
+    ],
+    ids=["none", "iprev", "auth", "unclosed", "twice", "quote in a comment", "too long", "quoted id", "comment first"],
+)
+def test_a_field_of_ours_without_a_usable_result_still_stands_above_the_border(above: str) -> None:
+    assert verdict(("Authentication-Results", above), BORDER, OURS) == "unknown"
+    assert verdict(("Authentication-Results", above), OURS, BORDER) == "verified", "it spoils nothing beside it"
+
+
+def test_exchange_onlines_field_without_a_usable_result_stands_above_too() -> None:
+    bare = ("Authentication-Results", "compauth=fail reason=000")
+    assert verdict(HOP, bare, EDGE, MICROSOFT, profile="microsoft365") == "unknown"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "mx.shop.example; spf=pass smtp.mailfrom=x;dmarc=pass header.from=example.org;@evil.example",
+        "mx.shop.example; spf=pass smtp.mailfrom=example.org @evil.example",
+    ],
+)
+def test_a_return_path_that_was_copied_without_quotes_proves_nothing(said: str) -> None:
+    assert verdict(("Authentication-Results", said), BORDER) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("said", "sender", "expected"),
+    [
+        ("mx.shop.example; dkim=pass header.i=@example.org header.s=s1", "ann@example.org", "verified"),
+        ("mx.shop.example; dkim=pass header.i=@example.org header.d=evil.example", "ann@example.org", "unknown"),
+        ('"mx.shop.example"; dmarc=pass header.from=example.org', "ann@example.org", "verified"),
+        ("mx.shop.example; dmarc=pass header.from=xn--mller-kva.de", "ann@müller.de", "verified"),
+        ("mx.shop.example; dmarc=pass header.from=strasse.de", "ann@straße.de", "unknown"),
+        ("mx.shop.example; dmarc=fail header.from=EXAMPLE.org.", "ann@example.org", "failed"),
+        ("mx.shop.example; dmarc=fail header.from=example.org", "ann@mail.example.org", "failed"),
+        ("mx.shop.example; dmarc=fail header.from=other.example", "ann@example.org", "unknown"),
+    ],
+)
+def test_the_forms_in_which_a_result_names_its_domain(said: str, sender: str, expected: str) -> None:
+    assert verdict(("Authentication-Results", said), BORDER, sender=sender) == expected
