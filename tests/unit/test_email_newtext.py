@@ -39,7 +39,21 @@ ATTRIBUTIONS = {
     "he": "‫בתאריך יום ב׳, 4 במאי 2026 ב-10:00 מאת ‪Bob Smith‬‏ <‪bob@x.example‬‏>:‬",
     "ar": "في الاثنين، 4 مايو 2026 في 10:00 ص تمت كتابة ما يلي بواسطة Bob <bob@x.example>:",
     "id": "Pada tanggal Sen, 4 Mei 2026 pukul 10.00 Bob Smith <bob@x.example> menulis:",
+    "fi, thunderbird": "Bob Smith kirjoitti 4.5.2026 klo 10.00:",
+    "cs, thunderbird": "Dne 04. 05. 26 v 10:00 Bob Smith napsal(a):",
+    "hr": "pon, 4. svi 2026. u 10:00 Bob Smith <bob@x.example> napisao je:",
+    "et": "Kontakt Bob Smith (<bob@x.example>) kirjutas kuupäeval E, 4. mai 2026 kell 10:00:",
+    "ca": "Missatge de Bob Smith <bob@x.example> del dia dl., 4 de maig 2026 a les 10:00:",
+    "zoho": "---- On Mon, 04 May 2026 10:00:00 +0200 Bob Smith <bob@x.example> wrote ----",
+    "zoho, de": "---- Am Mo, 04 Mai 2026 10:00:00 +0200 Bob Smith <bob@x.example> schrieb ----",
+    "qq": "------------------ Original ------------------",
+    "horde": "Quoting Bob Smith <bob@x.example>:",
+    "horde, de": "Zitat von Bob Smith <bob@x.example>:",
+    "horde, es": "Citando Bob Smith <bob@x.example>:",
+    "name alone": "Bob Smith wrote:",
 }
+MARKED = {"de, thunderbird", "fi, thunderbird", "cs, thunderbird", "horde", "horde, de", "horde, es", "name alone"}
+"""Whose mailers always set quote marks."""
 BLOCKS = {
     "en": "From: Bob Smith <bob@x.example>\nSent: Monday, May 4, 2026 10:00 AM\nTo: Ann <ann@x.example>\nSubject: Order",
     "en, bold": "*From:* Bob Smith <bob@x.example>\n*Sent:* Monday, May 4, 2026 10:00 AM\n*To:* Ann\n*Subject:* Order",
@@ -62,6 +76,12 @@ BLOCKS = {
     "ja": "差出人: Bob Smith\n送信日時: 2026年5月4日 10:00\n宛先: Ann\n件名: 注文",
     "zh": "发件人: Bob Smith\n发送时间: 2026年5月4日 10:00\n收件人: Ann\n主题: 订单",
     "ko": "보낸 사람: Bob Smith\n보낸 날짜: 2026년 5월 4일\n받는 사람: Ann\n제목: 주문",
+    "sk": "Od: Bob Smith\nOdoslané: pondelok 4. mája 2026 10:00\nKomu: Ann\nPredmet: objednávka",
+    "bg": "От: Bob Smith\nИзпратено: понеделник 10:00\nДо: Ann\nОтносно: поръчка",
+    "hr": "Od: Bob Smith\nPoslano: 4. svibnja 2026. 10:00\nPrima: Ann\nPredmet: narudžba",
+    "vi": "Từ: Bob Smith\nĐã gửi: Thứ Hai, 4 tháng 5, 2026 10:00\nĐến: Ann\nChủ đề: đơn hàng",
+    "ar": "من: Bob Smith\nتم الإرسال: 4 مايو 2026 10:00\nإلى: Ann\nالموضوع: طلب",
+    "tw": "寄件者: Bob Smith\n寄件日期: 2026年5月4日 10:00\n收件者: Ann\n主旨: 訂單",
 }
 
 
@@ -71,7 +91,7 @@ BLOCKS = {
         (name, old)
         for name in ATTRIBUTIONS
         for old in ("> where is it?\n> Bob", "where is it?\nBob")
-        if old.startswith(">") or name != "de, thunderbird"  # which always has quote marks
+        if old.startswith(">") or name not in MARKED
     ],
 )
 def test_an_attribution_opens_history(name: str, old: str) -> None:
@@ -165,6 +185,8 @@ def test_answers_below_the_quotation_stay() -> None:
         "Subject: my broken pump\nIt does not run.",
         "We met on 4 May 2026, and you said:\nthe pump is free.",
         "The note from: Bob. Date: unknown.",
+        "Please look at what Ann wrote:\nit is wrong.",
+        "The manual is quoting me@example.org:\nthat is wrong.",
     ],
 )
 def test_what_only_looks_like_history_is_new(text: str) -> None:
@@ -179,7 +201,8 @@ def test_what_only_looks_like_history_is_new(text: str) -> None:
         "Inviato da iPhone", "Verstuurd vanaf mijn iPhone", "Verzonden vanaf mijn iPad", "Skickat från min iPhone", "Sendt fra min iPhone", "Lähetetty iPhonesta",
         "Wysłane z iPhone’a", "Отправлено с iPhone", "iPhoneから送信", "发自我的 iPhone", "나의 iPhone에서 보냄", "iPhone’umdan gönderildi",
         "Get Outlook for iOS<https://aka.ms/o0ukef>", "Gesendet von Outlook für Android", "Sent from Mail for Windows 10", "Gesendet mit der WEB.DE Mail App",
-        "Diese Nachricht wurde von meinem Android-Gerät mit K-9 Mail gesendet.", "Odesláno z iPhonu", "Στάλθηκε από το iPhone μου",
+        "Diese Nachricht wurde von meinem Android-Gerät mit K-9 Mail gesendet.", "Odesláno z iPhonu", "Στάλθηκε από το iPhone μου", "Lähetetty Outlookista iOS:lle", "Küldve: iPhone", "Изпратено от моя iPhone", "Enviat des del meu iPhone",
+        "Poslano z mojega iPhone", "Provenance : Courrier pour Windows", "BlackBerry from Vodafone",
     ],
 )  # fmt: skip
 def test_phone_signatures(line: str) -> None:
@@ -221,6 +244,7 @@ QUOTES = {
     "outlook.com": '<div>It came.</div><div id="appendonsend"></div><hr><div id="divRplyFwdMsg" dir="ltr"><b>Von:</b> Bob<br><b>Gesendet:</b> Montag<br></div><div><p>old words</p></div>',
     "outlook, x_": '<div>It came.</div><div><div id="x_divRplyFwdMsg"><b>From:</b> Bob</div><div>old words</div></div>',
     "yahoo": '<div>It came.</div><div id="yahoo_quoted_1" class="yahoo_quoted"><div>On Monday Bob wrote:</div><div>old words</div></div>',
+    "yahoo, new": '<div>It came.</div><div id="ydp1a2byahoo_quoted_44" class="ydp1a2byahoo_quoted"><div>On Monday, Bob wrote:</div><div>old words</div></div>',
     "proton": '<div>It came.</div><div class="protonmail_quote">------- Original Message -------<br><blockquote class="protonmail_quote">old words</blockquote></div>',
     "gmx": '<div>It came.</div><div name="quote" style="margin:10px"><div><b>Gesendet:</b> Montag</div><div>old words</div></div>',
     "zimbra": '<div>It came.</div><hr id="zwchr" data-marker="__DIVIDER__"><div data-marker="__HEADERS__"><b>From: </b>Bob</div><div>old words</div>',

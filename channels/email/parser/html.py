@@ -24,7 +24,7 @@ _HINTS = re.compile(
     r"(?:freshdesk|front|mailru|hey)[_-](?:quote|blockquote)|id=[\"']?(?:x_)?Signature|AppleMailSignature|mobile-signature"
 )
 _WHOLE = re.compile(
-    r"(?i)\b(?:yahoo_quoted\w*|protonmail_quote|zmail_extra|tutanota_quote|isReplyContent|freshdesk_quote|"
+    r"(?i)\b(?:(?:ydp\w{0,40})?yahoo_quoted\w*|protonmail_quote|zmail_extra|tutanota_quote|isReplyContent|freshdesk_quote|"
     r"front-blockquote|mailru-blockquote|moz-cite-prefix|gmail_attr|WM_QUOTE|mail-app-auto-quote|OLK_SRC_BODY_SECTION|"
     r"(?:x_)?(?:ms-outlook-mobile-|mail-editor-)reference-message(?:-container)?|_origin|includetail|replyHeader)\b"
 )

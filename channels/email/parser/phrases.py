@@ -12,11 +12,26 @@ LINE = 400
 _VERBS = (
     r"wrote|writes|said|schrieb(?:en)?(?: am [^:]{0,60})?|hat (?:am )?[^:]{0,80}geschrieben|a [ée]crit|[ée]crivait|escribi[óo]|ha scritto|scrisse|"
     r"schreef|skrev|escreveu|kirjoitti|napisał\(?a?\)?|pisze|napsal(?:a|\(a\))?|nap[ií]sal\(?a?\)?|[íi]rta(?: \(időpont[^)]{0,60}\))?|a scris|yazdı|"
-    r"şunu yazdı|написала?|пишет|пише|έγραψε|написа|je napisao(?:/la)?|je napisal\(?a?\)?|rašė|rakstīja|kirjutas|"
+    r"şunu yazdı|написала?|пишет|пише|έγραψε|написа|(?:je )?napisao(?:/la)?(?: je)?|je napisal\(?a?\)?|rašė|rakstīja|kirjutas|"
     r"đã viết|menulis|skrifaði|va escriure|idatzi du|"
     r"写道|寫道|的邮件|さんは書きました|のメール|님이 작성|작성|เขียน(?:ว่า)?|كتب|كتبت|כתב/ה|כתבה?|נכתב על ידי|מאת"
 )
-_MIDDLE = re.compile(r"(?i)\b(?:schrieb|skrev|schreef|wrote|a [ée]crit|escribi[óo])\b (?:[^:]|\d:\d){1,120}[:：]$")
+_WHO = r"[^\s:<>@,.;!?]{1,30} "
+_MIDDLE = re.compile(
+    r"(?i)\b(?:schrieb|skrev|schreef|wrote|a [ée]crit|escribi[óo]|kirjoitti|kirjutas|napsal|missatge de)\b (?:[^:]|\d:\d){1,120}[:：]$"
+)
+_QUOTING = re.compile(
+    rf"(?i)(?:quoting|zitat von|citando|citation de|citerar|citace) (?:{_WHO}){{0,6}}<?[^\s<>@]{{1,100}}@[^\s<>@:]{{1,200}}>?\s*:$"
+)
+"""Horde."""
+_NAMED_ONLY = re.compile(
+    rf"(?i)(?:{_WHO}){{1,4}}(?:wrote|writes|schrieb|schreibt|a écrit|escribió|ha scritto|schreef|skrev)\s*[:：]$"
+)
+"""`Bob Smith wrote:` says no day and no address, so it counts above quoted lines only."""
+_BETWEEN_DASHES = re.compile(
+    r"(?i)-{2,10} (?:on|am|le|el|il|op|den|em) .{8,300} (?:wrote|schrieb|a écrit|escribió|ha scritto|schreef|skrev|escreveu) -{2,10}$"
+)
+"""Zoho."""
 _MARKS = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 """Marks for the direction of writing."""
 _ENDS = re.compile(rf"(?:{_VERBS})\s*[\u200e\u200f]?\s*[:：]\s*$", re.IGNORECASE)
@@ -46,7 +61,7 @@ _COLONS = (":", "：")
 _RULE = re.compile(r"\s*[_\-=*—]{10,}\s*$")
 
 _ORIGINAL = {
-    "original message", "original appointment", "original e-mail", "original email", "reply message", "ursprüngliche nachricht",
+    "original", "original message", "original appointment", "original e-mail", "original email", "reply message", "ursprüngliche nachricht",
     "ursprungliche nachricht", "originalnachricht", "original-nachricht", "ursprünglicher termin", "message d'origine",
     "message d’origine", "message original", "message initial", "mensaje original", "mensagem original", "messaggio originale",
     "messaggio originario", "oorspronkelijk bericht", "origineel bericht", "ursprungligt meddelande", "originalmeddelande",
@@ -77,10 +92,10 @@ _FORWARDED = {
 }  # fmt: skip
 _ROLES = {
     "from": "from von de da van från fra frá od lähettäjä nadawca feladó expeditor de la kimden gönderen от від кого από 差出人 发件人 寄件者 寄件人 보낸사람 보낸이 발신 from(送信者) من מאת từ dari จาก remetente mittente expéditeur remitente afzender absender отправитель",
-    "date": "date sent gesendet datum envoyé enviado envoyée inviato verzonden skickat sendt dato lähetetty päivämäärä päiväys wysłano data wysłane odesláno elküldve dátum trimis tarih gönderildi gönderilme отправлено дата надіслано ημερομηνία στάλθηκε 送信日時 日付 日時 送信済み 发送时间 日期 时间 寄件日期 傳送日期 보낸날짜 날짜 보냄 보낸시간 التاريخ תאריך נשלח ngày tanggal dikirim วันที่ fecha data: enviada invio",
-    "to": "to an à a aan till til vastaanottaja do komu címzett către kime alıcı кому до προς 宛先 收件人 收件者 받는사람 받는이 수신 إلى אל đến tới kepada ถึง para per destinataire destinatario empfänger za vastaanottajat naar",
+    "date": "date sent odoslané poslano изпратено дата đãgửi تمالإرسال 傳送時間 gesendet datum envoyé enviado envoyée inviato verzonden skickat sendt dato lähetetty päivämäärä päiväys wysłano data wysłane odesláno elküldve dátum trimis tarih gönderildi gönderilme отправлено дата надіслано ημερομηνία στάλθηκε 送信日時 日付 日時 送信済み 发送时间 日期 时间 寄件日期 傳送日期 보낸날짜 날짜 보냄 보낸시간 التاريخ תאריך נשלח ngày tanggal dikirim วันที่ fecha data: enviada invio",
+    "to": "to an prima à a aan till til vastaanottaja do komu címzett către kime alıcı кому до προς 宛先 收件人 收件者 받는사람 받는이 수신 إلى אל đến tới kepada ถึง para per destinataire destinatario empfänger za vastaanottajat naar",
     "cc": "cc kopie copie copia kopia kopi kopio dw másolat копия копія κοιν 抄送 副本 참조 bcc ccn",
-    "subject": "subject betreff objet asunto assunto oggetto onderwerp ämne emne aihe temat předmět predmet tárgy subiect konu тема θέμα 件名 主题 主題 제목 الموضوع נושא chủđề chủ subjek perihal เรื่อง re",
+    "subject": "subject betreff predmet относно naslov 主旨 chủđề objet asunto assunto oggetto onderwerp ämne emne aihe temat předmět predmet tárgy subiect konu тема θέμα 件名 主题 主題 제목 الموضوع נושא chủđề chủ subjek perihal เรื่อง re",
     "reply-to": "reply-to antwort antworten",
 }  # fmt: skip
 _ROLE_OF = {word: role for role, words in _ROLES.items() for word in words.split()}
@@ -89,9 +104,9 @@ _PHONE = re.compile(
     r"(?i)^\W{0,4}(?:sent (?:from|via|with|using) (?:my |the )?\S|get outlook for|(?:von|mit) mein\w+ .{1,60} gesendet|gesendet (?:von|mit|vom)\b|diese nachricht wurde von meinem|"
     r"envoy[ée] (?:de(?:puis)? |à partir de |avec )|t[ée]l[ée]charge[rz] outlook|obtenez outlook|outlook für |holen sie sich outlook|"
     r"enviado (?:desde|do|a partir d|con|através|via)\b|obtener outlook|obter o outlook|inviato da(?:l|lla|l mio)?\b|scarica outlook|(?:verzonden|verstuurd) (?:vanaf|met|via|vanuit)|outlook voor |"
-    r"skickat från|hämta outlook|sendt fra|få outlook|hent outlook|lähetetty .{0,20}(?:iphone|android|laitteest|puhelim|samsung)|hanki outlook|wysłan[eo] (?:z|za pomocą)|pobierz program outlook|odesláno z|odoslané z|"
+    r"skickat från|hämta outlook|sendt fra|få outlook|hent outlook|lähetetty .{0,20}(?:outlook|iphone|android|laitteest|puhelim|samsung)|hanki outlook|wysłan[eo] (?:z|za pomocą)|pobierz program outlook|odesláno z|odoslané z|"
     r"(?:az )?iphone-?omról küldve|trimis (?:de pe|din|de la)|iphone['’]?umdan gönderildi|.{1,40}(?:tarafından|cihazımdan|'dan) gönderildi|отправлено (?:с|из|от)\b|надіслано (?:з|із)\b|(?:στάλθηκε|αποστολή|εστάλη) από|"
-    r".{1,30}から送信|发自我的|發自我的|来自我的|從我的 .{1,30} 傳送|傳送自我的|나의 .{1,30}에서 보냄|.{1,30}에서 보냄|أُ?رسلت من|נשלח מה?-?|được gửi từ|gửi từ .{1,20} của tôi|dikirim dari|ส่งจาก)"
+    r".{1,30}から送信|发自我的|發自我的|来自我的|從我的 .{1,30} 傳送|傳送自我的|나의 .{1,30}에서 보냄|.{1,30}에서 보냄|أُ?رسلت من|נשלח מה?-?|được gửi từ|gửi từ .{1,20} của tôi|dikirim dari|ส่งจาก|küldve: |изпратено от|enviat des d|poslano (?:s|z|sa) |provenance ?: courrier|blackberry from )"
 )
 
 _PHONE_WORDS = 14
@@ -119,6 +134,8 @@ def is_attribution(text: str) -> bool:
     if not line or len(line) > LINE or line[-1] not in ":：":
         return False
     if _MIDDLE.search(line) and (_TIME.search(line) or _YEAR.search(line)):
+        return True
+    if _QUOTING.match(line) or (_NAMED_ONLY.match(line) and not _OWN_WORDS.search(line) and not _TO_YOU.search(line)):
         return True
     if _ENDS.search(line):
         return bool(_ADDRESS.search(line) or _TIME.search(line) or _YEAR.search(line) or _STARTS.match(line))
@@ -148,7 +165,12 @@ def ends_like_one(line: str) -> bool:
 
 def could_open(line: str) -> bool:
     """Whether a wrapped attribution may begin here."""
-    return bool(line) and len(line) <= LINE and bool(_STARTS.match(line) or _ADDRESS.search(line) or _YEAR.search(line))
+    if not line or len(line) > LINE:
+        return False
+    return any(
+        each is not None
+        for each in (_STARTS.match(line), _ADDRESS.search(line), _YEAR.search(line), _NAMED_ONLY.match(line.rstrip()))
+    )
 
 
 def _between(line: str) -> str:
@@ -160,6 +182,8 @@ def _between(line: str) -> str:
 def is_original(line: str) -> bool:
     """`-----Original Message-----`, `##- Please type your reply above this line -##`"""
     if len(line) <= 120 and not line.strip()[:1].isalnum() and _ABOVE.search(line):
+        return True
+    if line[:2] == "--" and len(line) <= LINE and _BETWEEN_DASHES.match(line.rstrip()):
         return True
     return len(line) <= 120 and line.lstrip(" >*")[:1] in "-_*=—–" and _between(line) in _ORIGINAL
 
