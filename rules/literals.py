@@ -74,12 +74,19 @@ def _behind_class(pattern: str, at: int) -> int | None:
 
 def _behind_group(pattern: str, at: int) -> int | None:
     """A group may be repeated no times at all: nothing in it is mandatory."""
+    open_ = 1
     while at < len(pattern):
         char = pattern[at]
-        if char == ")":
-            return at + 1
-        skipped = _skip(pattern, at + 1, char)
-        if skipped is None:
-            return None
-        at = skipped
+        at += 1
+        if char == "(":
+            open_ += 1
+        elif char == ")":
+            open_ -= 1
+            if not open_:
+                return at
+        else:
+            skipped = _skip(pattern, at, char)
+            if skipped is None:
+                return None
+            at = skipped
     return None

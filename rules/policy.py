@@ -38,11 +38,23 @@ class Policy:
         return self.calendars.get(DEFAULT_CALENDAR, ALWAYS)
 
 
-def compile_policy(source: PolicySource) -> Policy:
-    """Raises ConfigError with every problem of the policy."""
-    problems = check(source)
+def checked(source: PolicySource) -> PolicySource:
+    """The same, once all is known to be right with it: it can be made ready, too. Raises ConfigError with every
+    problem."""
+    problems = [str(problem) for problem in check(source)]
+    try:
+        if not problems:
+            compile_policy(source)
+    except (ValueError, RecursionError, MemoryError) as error:
+        problems.append(f"the policy cannot be made ready to decide: {type(error).__name__}: {error}")
     if problems:
-        raise ConfigError([str(problem) for problem in problems], hint="nothing was changed: the policy is refused")
+        raise ConfigError(problems, hint="nothing was changed: the policy is refused")
+    return source
+
+
+def compile_policy(source: PolicySource) -> Policy:
+    """Of a policy that was checked when it was read or published. Nothing is checked again: what was once decided by
+    must stay usable, though the checks have become stricter since. Raises ValueError where that is impossible."""
     index = Index()
     signals = Signals(source.priority, index.phrases)
     return Policy(

@@ -43,6 +43,7 @@ class Stopping:
     """Rules that stop, to look up which of them stops before a later one wherever that one holds."""
 
     def __init__(self) -> None:
+        self._left = _PAIRS
         self._by_text: dict[tuple[Key, str], list[_Stop]] = {}
         self._by_key: dict[Key, list[_Stop]] = {}
         self._other: dict[Key, list[_Stop]] = {}
@@ -70,6 +71,9 @@ class Stopping:
         if not own:
             return None
         for stop in dict.fromkeys(self._near(own[0])):
+            self._left -= 1
+            if self._left < 0:
+                return None  # hundreds of rules that all look alike: what is not looked at is not told
             if set(rule.on) <= set(stop.rule.on) and all(
                 impossible((*one, *other)) is not None for one in own for other in stop.without
             ):
@@ -94,6 +98,8 @@ class _Stop:
         self.rule, self.without = rule, without
 
 
+_PAIRS = 30_000
+"""At most so many are compared, some 50 µs each: a check must not take minutes."""
 _MANY = 4
 
 

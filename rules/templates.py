@@ -148,7 +148,7 @@ def _mistakes(environment: Sandbox, source: str) -> _Found:
         yield error.lineno, str(error.message), ""
     except ValueError as error:  # a number of thousands of digits
         yield 1, str(error), ""
-    except RecursionError:
+    except (RecursionError, SyntaxError, MemoryError):  # what Python's own parser says of code with so many levels
         yield 1, "nested too deeply", ""
 
 

@@ -1,10 +1,12 @@
 """What every process of an installation shares: configuration, store, clock, metrics."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from bus.topics import partition_for
+from rules.policy import compile_policy
 from runtime.clock import Clock, SystemClock
 from runtime.logs import get_logger
 from runtime.metrics import Metrics
@@ -79,6 +81,7 @@ class StoreService:
         await self._base.database.start()
         await schema.upgrade(self._base.database)
         policy, now = self._base.configuration.policy, self._base.clock.now()
+        await asyncio.to_thread(compile_policy, policy)  # what cannot be made ready never becomes the active one
         body = policy.to_json()
         if self._whole:
             await self._base.database.write(lambda conn: policies.activate(conn, policy.version, body, now))

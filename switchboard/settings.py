@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -44,6 +45,10 @@ class Settings(Config):
     router: RouterSettings = RouterSettings()
     desk: DeskSettings = DeskSettings()
     log: LogSettings = LogSettings()
+
+
+KNOWN = frozenset({*Settings.model_fields, *POLICY_SECTIONS, "channels"})
+"""The sections of a configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +91,8 @@ def load(
     if not isinstance(tree, YamlMap):
         raise ConfigError([str(problem) for problem in form] or [f"{name}: must be a mapping of sections"])
     problems = [str(problem) for problem in form]
-    known = {*Settings.model_fields, *POLICY_SECTIONS, "channels"}
-    places = overlay(tree, os.environ if environment is None else environment, overrides or {}, known, problems)
-    problems += [
-        str(Problem(_place(tree, (key,), name, places), f"unknown section {key!r}", did_you_mean(key, known)))
-        for key in tree
-        if key not in known
-    ]
+    places = overlay(tree, os.environ if environment is None else environment, overrides or {}, KNOWN, problems)
+    problems += map(str, unknown_sections(tree, name, places))
     settings = Settings()
     try:
         settings = Settings.model_validate(
@@ -111,6 +111,17 @@ def load(
         told = in_order(problems)
         raise ConfigError(told, hint=f"{len(told)} mistakes; nothing was started")
     return Configuration(path.resolve(), settings, policy, channels, frozenset(places))
+
+
+def unknown_sections(
+    tree: Mapping[str, Any], name: str, places: Mapping[str, str] = MappingProxyType({})
+) -> list[Problem]:
+    """Misspelt sections of a configuration."""
+    return [
+        Problem(_place(tree, (key,), name, places), f"unknown section {key!r}", did_you_mean(key, KNOWN))
+        for key in tree
+        if key not in KNOWN
+    ]
 
 
 def _channels(

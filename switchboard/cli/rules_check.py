@@ -8,6 +8,7 @@ import typer
 
 from rules import cases
 from rules.editors import json_schema
+from rules.policy import checked
 from schemas.errors import ConfigError
 from switchboard.cli.app import quiet_logs
 from switchboard.cli.output import Json, emit, err
@@ -24,7 +25,7 @@ def check(
     """Check rules, templates, priorities, queues and business hours: every mistake at once."""
     quiet_logs()
     try:
-        policy = policy_from(draft or rules)
+        policy = checked(policy_from(draft or rules))
     except ConfigError as error:
         if json:
             emit({"problem": problem} for problem in error.problems)

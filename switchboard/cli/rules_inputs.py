@@ -17,6 +17,7 @@ from schemas.decision import Facts
 from schemas.errors import ConfigError, NotFound
 from schemas.interaction import Contact, EmailContent, Interaction, RawPayload
 from switchboard.cli.app import configuration, options
+from switchboard.settings import KNOWN, unknown_sections
 
 Draft = Annotated[
     Path | None,
@@ -36,6 +37,12 @@ def policy_from(path: Path | None) -> PolicySource:
     whole = path / "switchboard.yaml" if path.is_dir() else path
     tree, problems = read_tree(whole, whole.name) if whole.is_file() else (None, [])
     if isinstance(tree, dict):
+        if not KNOWN & set(tree):
+            words = "this is no configuration, and a file of rules is a list"
+            raise ConfigError(
+                [*map(str, problems), f"{whole.name}: {words}"], hint="begin each rule with a dash: - name: …"
+            )
+        problems += unknown_sections(tree, whole.name)
         sections = {key: tree[key] for key in SECTIONS if key in tree}
         return load_policy(whole.parent, sections, file=whole.name, found=problems)
     if problems and path.is_dir():

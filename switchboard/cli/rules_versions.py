@@ -7,12 +7,15 @@ from typing import Annotated
 import typer
 
 from rules.model import PolicySource
-from rules.policy import compile_policy
+from rules.policy import checked, compile_policy
+from rules.problems import did_you_mean
+from schemas.errors import ConfigError
 from store import policies
 from switchboard.base import opened
 from switchboard.cli.app import configuration, quiet_logs
 from switchboard.cli.output import Json, emit, err, show
 from switchboard.cli.rules_inputs import Draft, policy_from
+from switchboard.settings import Configuration
 
 
 def publish(
@@ -30,16 +33,21 @@ def publish(
     # Going back is for when the files are wrong.
     found = configuration(with_policy=version is None)
     now = datetime.now(UTC)
+    source = None if version is not None else checked(policy_from(rules) if rules else found.policy)
+    if source is not None:
+        _has_queues(source, found)
 
     async def work() -> str:
         async with opened(found) as base:
-            if version is None:
-                source = policy_from(rules) if rules else found.policy
+            if source is not None:
                 body = source.to_json()
                 await base.database.write(lambda conn: policies.activate(conn, source.version, body, now))
                 return source.version
+            assert version is not None
             body = await base.database.read(lambda conn: policies.body(conn, version))
-            compile_policy(PolicySource.from_json(body))
+            before = PolicySource.from_json(body)
+            compile_policy(before)
+            _has_queues(before, found)
             await base.database.write(lambda conn: policies.go_back(conn, version, now))
             return version
 
@@ -65,3 +73,15 @@ def versions(json: Json = False) -> None:
         for v in asyncio.run(work())
     ]
     show(found, title="Policy versions", columns=("version", "active", "created_at", "activated_at"), json=json)
+
+
+def _has_queues(policy: PolicySource, found: Configuration) -> None:
+    """The accounts of this configuration name queues of the policy. Raises ConfigError."""
+    missing = [
+        f"channels.{channel}.{account}.queue: the policy has no queue {queue!r} ({did_you_mean(queue, policy.queues)})"
+        for channel, accounts in found.channels.items()
+        for account, settings in accounts.items()
+        if (queue := getattr(settings, "queue", None)) is not None and queue not in policy.queues
+    ]
+    if missing:
+        raise ConfigError(missing, hint="nothing was changed: the policy is refused")

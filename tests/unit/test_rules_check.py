@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
+from rules import shadows
+from rules.check import check
 from rules.load import SECTIONS, load_policy, read_yaml
 from rules.model import PolicySource, PriorityTable, Rule, TemplateText
-from rules.policy import compile_policy
+from rules.policy import checked, compile_policy
+from rules.provable import impossible
 from rules.tree import parse_yaml
 from schemas.errors import ConfigError
 from tests.kit.policies import EXAMPLE, example_policy, problems_in
@@ -119,7 +122,7 @@ def test_no_false_alarm(rules: str) -> None:
 def test_what_does_not_fit_together(source: dict[str, Any], problem: str) -> None:
     policy = PolicySource.model_validate(source)
     with pytest.raises(ConfigError) as error:
-        compile_policy(policy)
+        checked(policy)
     assert any(problem in one for one in error.value.problems), error.value.problems
 
 
@@ -287,3 +290,49 @@ def test_what_never_fires_because_of_the_occasions_it_runs_on(rules: str, proble
 )
 def test_no_false_alarm_about_occasions(rules: str) -> None:
     assert problems_in(rules, templates={"t": {"": TemplateText(text="")}}) == []
+
+
+def test_a_stored_policy_is_used_though_the_checks_are_stricter_now() -> None:
+    source = PolicySource.model_validate(
+        {
+            "rules": [
+                {
+                    "name": "never",
+                    "on": ["first"],
+                    "tags": ["x"],
+                    "when": {"field": "occasion", "operator": "equals", "value": "reopened"},
+                }
+            ]
+        }
+    )
+    with pytest.raises(ConfigError, match="never"):
+        checked(source)
+    assert compile_policy(PolicySource.from_json(source.to_json())).version == source.version
+
+
+def test_a_regex_of_many_brackets_is_made_ready() -> None:
+    when = {"field": "text", "operator": "regex", "value": "(" * 900 + "a" + ")" * 900}
+    source = PolicySource.model_validate({"rules": [{"name": "r", "tags": ["x"], "when": when}]})
+    assert compile_policy(checked(source))
+
+
+def test_hundreds_of_stopping_rules_that_look_alike_are_checked_in_a_moment() -> None:
+    looked = iter(range(10**9))
+
+    def leaf(field: str, value: str) -> dict[str, Any]:
+        return {"field": field, "operator": "contains", "value": [value]}
+
+    rules = [
+        {
+            "name": f"r{n:04}",
+            "stop": True,
+            "tags": ["x"],
+            "when": {"all": [leaf("message", "order"), leaf("text", f"sku{n}")]},
+        }
+        for n in range(600)
+    ]
+    source = PolicySource.model_validate({"rules": rules})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shadows, "impossible", lambda each: (next(looked), impossible(each))[1])
+        assert check(source) == []
+    assert next(looked) < 4 * shadows._PAIRS
