@@ -188,6 +188,8 @@ def dsn(
         ("failed", "4.4.7", "soft"),
         ("failed", "5.2.2", "soft"),
         ("delayed", "4.4.1", "delayed"),
+        ("failed", "5.7.1", "soft"),
+        ("failed", "5.3.4", "soft"),
     ],
 )
 def test_a_bounce_by_rfc_3464(action: str, status: str, expected: str) -> None:
@@ -257,6 +259,16 @@ STYLES = {
         "Returned mail: Unable to deliver mail",
         "   ----- The following addresses had permanent fatal errors -----\n<ann@example.org>\n\n   ----- Transcript of session follows -----\n... while talking to mx.example.org.:\n>>> RCPT To:<ann@example.org>\n<<< 550 User unknown\n\n   ----- Original message follows -----\nMessage-Id: <sent-1@shop.example>\n",
         "", "hard", None,
+    ),
+    "163.com": (
+        "系统退信",
+        "抱歉，您的邮件被退回来了……\n原邮件信息：\n时间: 2026\n主题: x\n收件人: ann@example.org\n退信原因：\n收件人的邮箱不存在\nuser not found\n",
+        "In-Reply-To: <sent-1@shop.example>\n", "hard", None,
+    ),
+    "qq.com": (
+        "系统退信/Systems bounce",
+        "很抱歉，您发送的邮件被退回，以下是该邮件的相关信息：\n收件人邮件地址（ann@example.org）不存在，邮件无法送达。\nhost qq.com said: 550 Mailbox not found",
+        "In-Reply-To: <sent-1@shop.example>\n", "hard", None,
     ),
     "mailbox full": (
         "Delivery failure",
@@ -489,3 +501,7 @@ def test_addresses_that_nobody_reads(local: str) -> None:
 @pytest.mark.parametrize("local", ["nora.reply", "casino.reply", "reply", "nothing", "info", "nobody.knows"])
 def test_addresses_that_somebody_reads(local: str) -> None:
     assert not is_no_reply(f"{local}@x.example")
+
+
+def test_a_policy_refusal_that_says_that_the_user_is_unknown_is_hard() -> None:
+    assert told(dsn("failed", "5.7.1").replace("550 5.7.1 no", "550 5.7.1 user unknown"))["bounce"]["kind"] == "hard"

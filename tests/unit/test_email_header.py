@@ -211,3 +211,13 @@ def test_cyrillic_without_any_charset_is_guessed_when_there_is_enough() -> None:
 def test_html_that_names_its_own_charset() -> None:
     html = '<html><head><meta charset="windows-1251"></head><body>Привет</body></html>'.encode("cp1251")
     assert told(b"From: a@x.example\r\nContent-Type: text/html\r\n\r\n" + html)["text"] == "Привет"
+
+
+@pytest.mark.parametrize(
+    "noted",
+    ["X-MS-Exchange-Organization-SCL: -1", "X-Spamd-Result: a", "X-Rspamd-Queue-Id: 1", "X-Gm-Message-State: q", "ARC-Seal: i=1", "X-Spam-Report: z", "DKIM-Filter: OpenDKIM", "X-Envelope-To: a@b.example", "Authentication-Results-Original: x", "X-Forefront-Antispam-Report: x", "X-Proofpoint-GUID: 1", "X-Sieve: CMU", "X-Virus-Status: Clean", "X-Google-Smtp-Source: a"],
+)  # fmt: skip
+def test_what_servers_note_on_the_way_does_not_change_a_generated_id(noted: str) -> None:
+    bare = "From: a@b.example\nSubject: x\n\nhello"
+    assert told(f"{noted}\n{bare}")["message_id"] == told(bare)["message_id"]
+    assert told(f"X-Order: 7\n{bare}")["message_id"] != told(bare)["message_id"]

@@ -271,6 +271,32 @@ def test_pgp_in_the_text_is_labelled() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("words " * 1200 + "\n-----BEGIN PGP MESSAGE-----\n\nabc\n-----END PGP MESSAGE-----", "encrypted"),
+        (
+            "Can you read this?\n\nOn 4 May 2026 at 10:15, a@b.example wrote:\n> -----BEGIN PGP MESSAGE-----\n> abc",
+            None,
+        ),
+        ("What does '-----BEGIN PGP SIGNED MESSAGE-----' mean?", None),
+    ],
+    ids=["far down", "quoted", "mentioned"],
+)
+def test_pgp_counts_wherever_it_is_the_writers_own(text: str, label: str | None) -> None:
+    assert told(mail(text))["crypto"] == label
+
+
+def test_pgp_that_exchange_made_multipart_mixed_of_is_encrypted() -> None:
+    raw = multipart(
+        "mixed",
+        "Content-Type: text/plain\n\n",
+        'Content-Type: application/pgp-encrypted; name="PGPMIME version identification.dat"\n\nVersion: 1',
+        "Content-Type: application/octet-stream; name=encrypted.asc\n\n-----BEGIN PGP MESSAGE-----",
+    )
+    assert told(raw)["crypto"] == "encrypted"
+
+
 def tnef(*attributes: tuple[int, int, bytes]) -> bytes:
     out = struct.pack("<IH", 0x223E9F78, 1)
     for level, name, data in attributes:

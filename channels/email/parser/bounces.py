@@ -26,7 +26,7 @@ _BRACKETED = re.compile(rf"(?im)^[ \t>]*<({_ADDRESS})>\s*:?")
 _LEADING = re.compile(rf"(?im)^[ \t'\"]{{1,12}}({_ADDRESS})['\"]?(?:\s*$|\s+(?:on |\(|:|\.{{2}}))")
 _FIRST = re.compile(rf"(?im)^({_ADDRESS})\s*:?\s*$")
 _NAMED = re.compile(
-    rf"(?i)(?:could not be delivered to|was not delivered to|could not deliver (?:the |your )?(?:mail|message)?\s*to|delivery to|undeliverable to|recipient(?: address)?|failed address(?:es)?|to:|user unknown[^\n<]{{0,20}}|宛先|あて先|送信先|受信者|550[^\n<]{{0,60}})\s*[:：]?\s*[<\"']?({_ADDRESS})"
+    rf"(?i)(?:could not be delivered to|was not delivered to|could not deliver (?:the |your )?(?:mail|message)?\s*to|delivery to|undeliverable to|recipient(?: address)?|failed address(?:es)?|to:|user unknown[^\n<]{{0,20}}|宛先|あて先|送信先|受信者|收件人(?:邮件地址)?|550[^\n<]{{0,60}})\s*[:：]?\s*[<\"'（(]?({_ADDRESS})"
 )
 _RCPT = re.compile(rf"(?i)(?:RCPT TO|for|to)\s*:?\s*<({_ADDRESS})>")
 _MESSAGE_ID = re.compile(r"(?im)^[ \t>]{0,6}Message-Id:\s*(<[^<>\s]{3,500}>|[^\s<>]{3,500}@[^\s<>]{1,300})")
@@ -39,10 +39,15 @@ _FULL = re.compile(
 _GONE = re.compile(
     r"(?i)user (?:is )?(?:unknown|not (?:found|listed|known)|does(?:n't| not) exist|disabled)|unknown (?:user|recipient|address|local)|no such (?:user|mailbox|recipient|address|person|account|domain)|"
     r"(?:account|mailbox|recipient|address|user)[^\n.]{0,60}(?:does(?:n't| not) exist|not (?:found|exist|available|listed)|unavailable|disabled|invalid|rejected|inactive|unknown)|no mailbox here|invalid (?:recipient|mailbox|address|user)|not listed in (?:public|domino|the)|"
-    r"host (?:or domain name )?(?:not found|unknown)|domain (?:does not exist|not found)|unrouteable|relay(?:ing)? (?:access )?denied|宛先不明|存在しません|見つかりません|ユーザーが|unbekannt|inconnu|desconocid|sconosciut|permanent(?:ly)? (?:fatal |failure|error|failed)|unrecoverable|fatal errors"
+    r"host (?:or domain name )?(?:not found|unknown)|domain (?:does not exist|not found)|unrouteable|relay(?:ing)? (?:access )?denied|宛先不明|存在しません|不存在|見つかりません|ユーザーが|unbekannt|inconnu|desconocid|sconosciut|permanent(?:ly)? (?:fatal |failure|error|failed)|unrecoverable|fatal errors"
 )
 _EXPIRED = re.compile(
     r"(?i)(?:retry )?time(?:out)? (?:not reached|exceeded|expired)|could not be delivered (?:for|within)|queue (?:too )?long|too long in (?:the )?queue"
+)
+_NOT_THE_ADDRESS = re.compile(r"5\.(?:2\.[23]|3\.\d+|6\.\d+|7\.\d+)")
+"""A full mailbox, a mail that is too large or that a policy refuses: the address is somebody's all the same."""
+_UNKNOWN = re.compile(
+    r"(?i)user unknown|unknown (?:user|recipient)|no such (?:user|mailbox|recipient)|(?:user|mailbox|account|recipient|address) (?:does(?:n't| not) exist|not found)"
 )
 MAX_RECIPIENTS = 100
 
@@ -162,8 +167,8 @@ def _kind(status: str | None, actions: set[str], subject: str, evidence: str) ->
     if not actions and subjects.is_delay(subject):
         return "delayed"
     if status:
-        if status == "5.2.2":  # a full mailbox is somebody's all the same
-            return "soft"
+        if _NOT_THE_ADDRESS.fullmatch(status):
+            return "hard" if status.startswith("5.7.") and _UNKNOWN.search(evidence) else "soft"
         if status[0] in "45":
             if status[0] == "4" and not actions and subjects.is_delay(evidence):
                 return "delayed"

@@ -64,6 +64,8 @@ def content_of(root: Part, notes: Notes) -> Content:
 def _crypto(root: Part) -> str | None:
     for part in root.walk():
         smime = part.params.get("smime-type", "").lower()
+        if part.kind == "application/pgp-encrypted":  # Exchange makes multipart/mixed of what is around it
+            return "encrypted"
         if part.kind == "multipart/encrypted" or (part.kind in _PKCS7 and "signed" not in smime):
             name = part.params.get("name", "").lower()
             if part.kind in _PKCS7 and ("compressed" in smime or "certs" in smime or name.endswith(".p7c")):

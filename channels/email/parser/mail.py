@@ -33,10 +33,16 @@ _PLACEHOLDER = re.compile(
 _TRACE = {
     *("received", "return-path", "delivered-to", "x-original-to", "envelope-to", "x-received", "received-spf"),
     *("authentication-results", "status", "x-status", "x-uid", "x-keywords", "content-length", "lines"),
-    *("x-mozilla-status", "x-mozilla-status2", "x-spam-status", "x-spam-level", "x-spam-flag", "x-spam-score"),
-    *("x-virus-scanned", "x-gmail-labels", "x-gm-thrid"),
+    *("x-gmail-labels", "x-envelope-to", "x-delivered-to", "x-rcpt-to", "x-uidl", "x-sieve", "x-scanned-by"),
+    *("authentication-results-original", "dkim-filter", "x-evolution-source"),
 }
-"""Fields that are noted on the way."""
+_TRACES = (
+    *("arc-", "x-spam", "x-rspamd-", "x-dspam-", "x-virus-", "x-ms-exchange-", "x-microsoft-antispam", "x-forefront-"),
+    *("x-google-", "x-gm-", "x-proofpoint-", "x-barracuda-", "x-mozilla-"),
+)
+"""Fields that are noted on the way, and how their names begin."""
+_PGP = re.compile(r"(?m)^-----BEGIN PGP (MESSAGE|SIGNED MESSAGE)-----[ \t\r]*$")
+"""At the beginning of a line: neither quoted nor mentioned."""
 _DOUBTFUL = {"none", "notification", "list", "bulk", "auto_reply"}
 _FORWARDS = 5
 """How deep a forward of a forward is read."""
@@ -85,8 +91,8 @@ class Mail:
         self.message_id_generated = not written
         self.html = "\n".join(part for block in self.content.blocks for part in block.html)
         self.text = self._text()
-        if self.content.crypto is None and "-----BEGIN PGP " in self.text[:5000]:
-            self.content.crypto = "encrypted" if "-----BEGIN PGP MESSAGE-----" in self.text[:5000] else "signed"
+        if self.content.crypto is None and (inline := _PGP.search(self.text)):
+            self.content.crypto = "encrypted" if inline[1] == "MESSAGE" else "signed"
         self.automatic: Automatic = classify(
             self.root,
             subject=self.subject,
@@ -255,7 +261,8 @@ def generated_id(root: Part, raw: bytes) -> str:
     """An id from the content: copies have the same, whatever way they came and whoever noted that on them."""
     sha = hashlib.sha256()
     for name, value in root.fields:
-        if name.lower() not in _TRACE:
-            sha.update(f"{name.lower()}:{' '.join(value.split())}\n".encode("utf-8", "surrogateescape"))
+        lower = name.lower()
+        if lower not in _TRACE and not lower.startswith(_TRACES):
+            sha.update(f"{lower}:{' '.join(value.split())}\n".encode("utf-8", "surrogateescape"))
     sha.update(root.body.replace(b"\r\n", b"\n").rstrip() if root.fields else raw)
     return f"digest:{sha.hexdigest()}"
