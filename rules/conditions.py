@@ -1,6 +1,6 @@
 """Conditions → functions, made once per policy: each says why a condition does not hold, or nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rules.expression import compile_expression, named_values, names_in
@@ -12,6 +12,7 @@ from schemas.structs import Failed
 
 SHOWN_CHARS = 80
 SHOWN_REASONS = 8
+SHOWN_VALUES = 8
 
 Check = Callable[[View], Failed | None]
 """None: it holds. Else the first comparison that kept it from holding."""
@@ -72,10 +73,13 @@ def _test(condition: Condition, book: PhraseBook) -> Test:
 def _explain(leaf: Leaf, operator: str, path: str) -> Callable[[View], Failed]:
     field, name, label = leaf.field, leaf.name, _label(leaf)
     value = leaf.value
-    expected = [shown(one) for one in value[:8]] if isinstance(value, tuple) else shown(value)
+    expected = _some(value) if isinstance(value, tuple) else shown(value)
 
     def failed(values: tuple[str, ...]) -> Failed:
-        return Failed(path=path, field=label, operator=operator, expected=expected, actual=shown(values))
+        actual = shown(values)
+        if FIELDS[field].kind == "flag" and actual in ("true", "false"):
+            actual = actual == "true"
+        return Failed(path=path, field=label, operator=operator, expected=expected, actual=actual)
 
     plain = FIELDS[field].plain
     if plain is None or FIELDS[field].kind not in ("word", "flag"):
@@ -161,7 +165,7 @@ def _label(leaf: Leaf) -> str:
 def shown(value: Any) -> Any:
     """A value short enough for a trace. One value stands for itself, none for None."""
     if isinstance(value, list):
-        return [shown(item) for item in value[:8]]
+        return _some(value)
     if isinstance(value, dict):
         return {key: shown(item) for key, item in list(value.items())[:8]}
     if isinstance(value, str):
@@ -169,8 +173,14 @@ def shown(value: Any) -> Any:
     if isinstance(value, tuple):
         if len(value) == 1:
             return shown(value[0])
-        return [shown(item) for item in value[:8]] or None
+        return _some(value) or None
     return value
+
+
+def _some(values: Sequence[Any]) -> list[Any]:
+    """The first of many, and how many more there are."""
+    more = len(values) - SHOWN_VALUES
+    return [*map(shown, values[:SHOWN_VALUES]), *([f"… and {more} more"] if more > 0 else [])]
 
 
 def leaves_of(condition: Condition) -> list[Leaf]:

@@ -100,3 +100,12 @@ def test_a_deadline_names_the_business_hours_by_which_it_was_counted() -> None:
         )
     always = as_model(decide(policy("- {name: r, queue: general}"), as_struct(accepted()), Facts(), NOW))
     assert any(line.endswith("because email, P3 (8h)") for line in describe(always))
+
+
+def test_of_many_values_it_says_how_many_more_there_are_and_a_flag_is_no_text() -> None:
+    many = decided("{text: {contains: [a1, a2, a3, a4, a5, a6, a7, a8, a9, a10]}}").rules[0].failed
+    flag = decided("{automatic: true}").rules[0].failed
+    assert many is not None
+    assert flag is not None
+    assert many.expected == ["a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "… and 2 more"]
+    assert (flag.expected, flag.actual) == (True, False)
