@@ -11,7 +11,7 @@ from rules.model import TableCondition
 from rules.policy import Policy
 from rules.signals import ANGER
 from rules.words import normal
-from schemas.decision import Tier
+from schemas.decision import TIERS, Tier
 from schemas.durations import format_duration
 from schemas.interaction import Channel
 from schemas.structs import Facts, Interaction
@@ -22,6 +22,7 @@ _Factors = tuple[tuple[str, float], ...]
 REMEMBERED = 8192
 VIP = "vip"
 """The tag of customers whose target the modifier `vip` scales."""
+_CAN_WAIT = frozenset({"list", "bulk", "notification"})
 
 
 @dataclass(slots=True)
@@ -52,6 +53,15 @@ def prioritise(
     return Priority(tier, tier_why, target, target_why, deadline)
 
 
+def can_wait(interaction: Interaction) -> bool:
+    """Whether a machine wrote this to many, or as an alert: somebody looks at it, after all that people wrote."""
+    return _automatic_class(interaction) in _CAN_WAIT
+
+
+def _automatic_class(interaction: Interaction) -> str:
+    return getattr(interaction.content, "automatic_class", "")  # email's alone
+
+
 def _remembered(policy: Policy, key: tuple[object, ...], make: Callable[[], _T]) -> _T:
     """The table and the modifiers know few different cases, each of which comes a thousand times."""
     known = policy.known
@@ -66,6 +76,8 @@ def _remembered(policy: Policy, key: tuple[object, ...], make: Callable[[], _T])
 def _tier(policy: Policy, interaction: Interaction, facts: Facts, result: RuleResult, urgent: str) -> tuple[Tier, str]:
     if result.tier is not None:
         return result.tier, f"rule {result.tier_rule}"
+    if can_wait(interaction):
+        return TIERS[-1], f"automatic mail of class {_automatic_class(interaction)}"
     customer = (facts.customer_tier, facts.agreement, facts.customer_segment)
     signals = (*customer, interaction.channel, interaction.language, interaction.sender.verdict, result.tags, urgent)
     return _remembered(policy, ("tier", *signals), lambda: _by_table(policy, interaction, facts, result, urgent))

@@ -5,7 +5,7 @@ from datetime import datetime
 from router.core.answers import compose, refusal
 from rules.engine import RuleResult, evaluate
 from rules.policy import Policy
-from rules.priority import Priority, prioritise
+from rules.priority import Priority, can_wait, prioritise
 from rules.templates import TemplateError
 from schemas import ids
 from schemas.decision import CloseReason, Outcome
@@ -32,8 +32,8 @@ def decide(
         outcome = "hold"
     elif result.close is not None:
         outcome, close = "close", result.close
-    elif interaction.automatic and queue is None:
-        # Out-of-office notes and the like need nobody, unless a rule sends them to somebody.
+    elif interaction.automatic and queue is None and not can_wait(interaction):
+        # Out-of-office notes and the like need nobody, unless a rule sends them to somebody. Lists and alerts do.
         outcome, close = "close", "automatic"
     elif result.answer is not None:
         refused = refusal(policy, interaction, facts, result.answer.template)

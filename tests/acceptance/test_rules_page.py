@@ -42,7 +42,7 @@ async def test_rules_are_read_as_sentences_with_their_hits_and_last_examples(bro
     await expect(rule).to_contain_text("answer with the text “opening-hours”; tag it opening-hours; look at no further")
     await expect(page.locator("#rule-vip")).to_contain_text("0 hits")
     await page.get_by_label("Find in the rules").fill("lawyer")
-    await expect(page.get_by_text("1 of 30 rules")).to_be_visible()
+    await expect(page.get_by_text("1 of 31 rules")).to_be_visible()
     await page.get_by_label("Find in the rules").fill("")
 
     example = rule.get_by_role("link")
@@ -61,7 +61,7 @@ async def test_a_text_is_tried_with_the_keyboard_alone_and_nothing_is_kept(brows
     await tab_to(page, "Your token")
     await page.keyboard.type(town.token)
     await page.keyboard.press("Enter")
-    await expect(page.get_by_text("30 rules", exact=True)).to_be_visible()
+    await expect(page.get_by_text("31 rules", exact=True)).to_be_visible()
     await tab_to(page, "Subject", limit=200)
     await page.keyboard.type("Réclamation <b>!</b>")
     await tab_to(page, "Text")
@@ -103,7 +103,7 @@ async def test_a_draft_shows_what_moves_where_as_a_picture_and_as_a_table(browse
 async def test_the_rules_page_fits_400_px_and_can_be_read_aloud(browser: Browser, town: Running) -> None:
     page, wrong = await opened(browser, town.stage.http + "/rules", width=400, height=800)
     await sign_in(page, town)
-    await expect(page.get_by_text("30 rules", exact=True)).to_be_visible()
+    await expect(page.get_by_text("31 rules", exact=True)).to_be_visible()
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     nameless = await page.evaluate(
         """() => [...document.querySelectorAll('input:not([type=hidden]), textarea, select, button, a')].filter(e =>

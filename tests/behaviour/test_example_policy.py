@@ -21,7 +21,7 @@ def test_each_rule_has_a_case_in_which_it_fires() -> None:
         result = evaluate(example_policy(), *situation(example_policy(), case))
         fired |= {trace.name for trace in result.traces if trace.result == "fired"}
     assert sorted({rule.name for rule in example_policy().source.rules} - fired) == []
-    assert len(example_policy().source.rules) == 30
+    assert len(example_policy().source.rules) == 31
 
 
 def test_a_case_that_expects_something_else_is_told_apart() -> None:
