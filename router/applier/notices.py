@@ -9,12 +9,13 @@ from schemas.notification import Notification
 
 
 def notices_of(made: Sequence[tuple[Decision, Interaction]], now: datetime) -> Iterator[Notification]:
-    """One event for each name; its id is the decision's with the action and its number."""
+    """One event for each name. Its id is the interaction's with the action and the name: what is decided anew, because
+    somebody has released it, is not told again."""
     for decision, interaction in made:
         for kind, names in (("notify", decision.notify), ("webhook", decision.webhook)):
-            for number, name in enumerate(names, start=1):
+            for name in names:
                 yield Notification(
-                    id=f"{decision.id}:{kind}:{number}",
+                    id=f"{decision.interaction_id}:{kind}:{name}",
                     conversation_id=decision.conversation_id,
                     kind=kind,
                     subject=name,

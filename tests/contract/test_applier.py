@@ -78,6 +78,11 @@ class House:
         ]
         await self.applier.handle(Batch({(DECISIONS, 0): tuple(records)}))
 
+    async def notifications(self) -> list[str]:
+        """The ids of all that was raised."""
+        query = select(outbox_table.c.event_id).where(outbox_table.c.topic == NOTIFICATIONS)
+        return sorted(await self.database.read(lambda c: list(c.scalars(query))))
+
     async def state(self, interaction: Interaction) -> InteractionState:
         return (await self.database.read(lambda c: ledger.standings(c, [interaction.id])))[interaction.id].state
 
@@ -254,6 +259,13 @@ class TestReleases:
             assert interaction.released == holders
         await house.push(house.decide(interaction))
         assert await house.state(interaction) is S.QUEUED
+
+    async def test_whoever_was_told_is_not_told_again(self, house: House) -> None:
+        interaction = await house.accept(email(subject="casino bonus"))
+        for names in (("lead", "ops"), ("ops", "night")):
+            await house.push(house.decide(interaction).model_copy(update={"notify": names}))
+            interaction = await self.released(house, interaction) if interaction.round == 1 else interaction
+        assert await house.notifications() == [f"{interaction.id}:notify:{name}" for name in ("lead", "night", "ops")]
 
     async def test_a_person_who_sets_it_aside_takes_no_release_back(self, house: House) -> None:
         interaction = await house.accept(email(subject="casino bonus"))
@@ -531,13 +543,10 @@ async def test_notify_and_webhook_are_events_with_one_id_each(house: House) -> N
     decision = house.decide(interaction).model_copy(update={"notify": ("lead", "ops"), "webhook": ("crm",)})
     await house.push(decision, decision)
     await house.push(decision)
-    rows = await house.database.read(
-        lambda c: c.execute(select(outbox_table.c.event_id).where(outbox_table.c.topic == NOTIFICATIONS)).all()
-    )
-    assert sorted(row.event_id for row in rows) == [
-        f"{decision.id}:notify:1",
-        f"{decision.id}:notify:2",
-        f"{decision.id}:webhook:1",
+    assert await house.notifications() == [
+        f"{interaction.id}:notify:lead",
+        f"{interaction.id}:notify:ops",
+        f"{interaction.id}:webhook:crm",
     ]
 
 
