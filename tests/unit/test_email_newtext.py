@@ -422,3 +422,8 @@ def test_what_a_subject_says_of_the_mail(subject: str, language: str, forwards: 
     found = said(f"See this.\n\n{BLOCKS[language]}\n\nwhere is it?\n", "", subject)
     assert (found.forwarded is not None) == forwards
     assert ("where is it?" in found.new) == forwards
+
+
+@pytest.mark.parametrize("line", ["a " * 100_000, "sent from my " + "x " * 100_000, "<" * 100_000, "On 2026 " * 30_000])
+def test_one_line_without_end_is_read_in_its_own_time(line: str) -> None:
+    assert said(f"Hello,\n{line}\n--\n{line}", "", "Re: x").new.startswith("Hello,")

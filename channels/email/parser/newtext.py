@@ -15,8 +15,6 @@ _VS = re.compile(r"(?i)^\s*(?:\[[^\]]{0,40}\]\s*)?vs\s*:")
 _NORDIC_BLOCK = re.compile(r"(?im)^[\s>*]{0,8}fra\s?[*]?:")
 _BLANKS = re.compile(r"\n{3,}")
 _SHORT_SIGNATURE = 10
-_SAYS = re.compile(r"\S+\s+\S+\s+\S+.*[.?!。？！]\s*$")
-"""A sentence, and no name or address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +126,16 @@ def without_signature(text: str) -> tuple[str, str]:
     return _without_phone("\n".join(lines), "")
 
 
+def _says(line: str) -> bool:
+    """A sentence, and no name or address."""
+    return line.rstrip()[-1:] in tuple(".?!。？！") and len(line.split()) > 2
+
+
 def _greets(above: list[str], below: list[str]) -> bool:
     """Whether the dashes only part a greeting from what is said."""
     said_above = [line.strip() for line in above if line.strip()]
     greeting = len(said_above) == 1 and (said_above[0].endswith((",", "，")) or len(said_above[0].split()) == 1)
-    return greeting and any(_SAYS.search(line) for line in below)
+    return greeting and any(_says(line) for line in below)
 
 
 def _without_phone(body: str, signature: str) -> tuple[str, str]:
@@ -149,7 +152,7 @@ def _without_phone(body: str, signature: str) -> tuple[str, str]:
             while cut > 0 and (phrases.is_rule(lines[cut - 1]) or not lines[cut - 1].strip()):
                 cut -= 1
             return "\n".join(lines[:cut]), "\n".join(filter(None, ["\n".join(lines[at:]).strip(), signature]))
-        if words > 3 or _SAYS.search(line):
+        if words > 3 or _says(line):
             break
     return body, signature
 
