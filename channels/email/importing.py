@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from channels.email.mailboxes.batch import TOO_LARGE, Batch
-from channels.email.mailfiles import MailFile, mails
+from channels.email.mailfiles import MailFile, files_below, mails
 from channels.email.reading import MailReader
 from channels.email.settings import EmailSettings
 from runtime.clock import Clock
@@ -90,7 +90,7 @@ async def import_mails(
             await store.database.write(
                 lambda conn, through=through, now=now: mailboxes.advance(conn, key, validity, through, now)  # type: ignore[misc]
             )
-        advanced(sum(len(one.raw) for _, one in some))
+        advanced(sum(one.size for _, one in some))
     return done
 
 
@@ -130,14 +130,6 @@ def arrived(one: MailFile, now: datetime) -> datetime:
         return datetime.fromtimestamp(Path(one.file).stat().st_mtime, UTC)
     except (OSError, ValueError, OverflowError):
         return now
-
-
-def files_below(path: Path) -> list[Path]:
-    """Every file at or below `path`, in byte order."""
-    if not path.is_dir():
-        return [path]
-    found = [Path(where) / name for where, _, names in os.walk(path) for name in names]
-    return sorted(found, key=os.fsencode)
 
 
 def total_bytes(path: Path) -> int:

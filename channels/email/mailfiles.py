@@ -6,11 +6,15 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 MAX_BYTES = 128 * 1024 * 1024
 """A larger mail is not read into memory."""
-_FROM_LINE = re.compile(rb"(?m)^From [^\r\n]{0,300}\d\d:\d\d[^\r\n]{0,100}\r?\n")
-_ESCAPED = re.compile(rb"(?m)^>(?=>*From )")
+TOO_LARGE = f"larger than {MAX_BYTES} bytes"
+PIECE = 1024 * 1024
+"""A longer line is read in pieces."""
+_FROM_LINE = re.compile(rb"From [^\r\n]{0,300}\d\d:\d\d[^\r\n]{0,100}\r?\n")
+_ESCAPED = re.compile(rb"^>(?=>*From )")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,8 @@ class MailFile:
     index: int
     raw: bytes
     error: str | None = None
+    size: int = 0
+    """How many bytes of the file it takes."""
 
 
 def mails(path: Path) -> Iterator[MailFile]:
@@ -40,6 +46,11 @@ def mails(path: Path) -> Iterator[MailFile]:
         yield from _file(path)
     else:
         yield MailFile(os.fspath(path), 0, b"", "not a regular file")
+
+
+def files_below(path: Path) -> list[Path]:
+    """The files that `mails` reads, in byte order of their paths."""
+    return [found for found in _below(path) if isinstance(found, Path)] if path.is_dir() else [path]
 
 
 def _below(folder: Path) -> Iterator[Path | MailFile]:
@@ -65,33 +76,47 @@ def _file(path: Path) -> Iterator[MailFile]:
     try:
         with path.open("rb") as file:
             start = file.read(5)
+            file.seek(0)
             if start == b"From ":
-                file.seek(0)
-                yield from _mbox(name, file.read())
+                yield from _mbox(name, file)
                 return
-            if path.stat().st_size > MAX_BYTES:
-                yield MailFile(name, 0, b"", f"larger than {MAX_BYTES} bytes")
+            size = path.stat().st_size
+            if size > MAX_BYTES:
+                yield MailFile(name, 0, b"", TOO_LARGE, size=size)
                 return
-            yield MailFile(name, 0, start + file.read(MAX_BYTES))
+            raw = file.read(MAX_BYTES)
+            yield MailFile(name, 0, raw, size=len(raw))
     except OSError as error:
         yield MailFile(name, 0, b"", _why(error))
 
 
-def _mbox(name: str, data: bytes) -> Iterator[MailFile]:
-    """Each mail of an mbox, its `>From ` lines undone. A `From ` line counts after a blank line only."""
-    starts = [
-        (match.start(), match.end())
-        for match in _FROM_LINE.finditer(data)
-        if match.start() == 0 or data[max(0, match.start() - 4) : match.start()].endswith((b"\n\n", b"\n\r\n"))
-    ]
-    if not starts or starts[0][0] != 0:
-        starts.insert(0, (0, data.find(b"\n") + 1))
-    for index, (_, begin) in enumerate(starts):
-        end = starts[index + 1][0] if index + 1 < len(starts) else len(data)
-        raw = data[begin:end]
-        if index + 1 < len(starts):  # the blank line before the next one is the format's
-            raw = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
-        yield MailFile(name, index, _ESCAPED.sub(b"", raw))
+def _mbox(name: str, file: IO[bytes]) -> Iterator[MailFile]:
+    """Each mail of an mbox, its `>From ` lines undone. A `From ` line counts after a blank line only. No more than one
+    mail is in memory, and of one that is too large its first `MAX_BYTES`."""
+    first = file.readline(PIECE)
+    index, taken = 0, len(first)
+    lines = [] if first.endswith(b"\n") else [first]
+    held = sum(map(len, lines))
+    begins, blank = first.endswith(b"\n"), False
+    while line := file.readline(PIECE):
+        if begins and blank and line.startswith(b"From ") and _FROM_LINE.match(line):
+            # The blank line before the next one is the format's.
+            yield _one(name, index, lines[:-1], taken, held)
+            index, taken, lines, held, blank = index + 1, len(line), [], 0, False
+            continue
+        taken += len(line)
+        blank = begins and line in (b"\n", b"\r\n")
+        if held <= MAX_BYTES:
+            lines.append(_ESCAPED.sub(b"", line) if begins else line)
+            held += len(lines[-1])
+        begins = line.endswith(b"\n")
+    yield _one(name, index, lines, taken, held)
+
+
+def _one(name: str, index: int, lines: list[bytes], taken: int, held: int) -> MailFile:
+    if held > MAX_BYTES:
+        return MailFile(name, index, b"", TOO_LARGE, size=taken)
+    return MailFile(name, index, b"".join(lines), size=taken)
 
 
 def _why(error: Exception) -> str:
