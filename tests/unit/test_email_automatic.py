@@ -505,3 +505,8 @@ def test_addresses_that_somebody_reads(local: str) -> None:
 
 def test_a_policy_refusal_that_says_that_the_user_is_unknown_is_hard() -> None:
     assert told(dsn("failed", "5.7.1").replace("550 5.7.1 no", "550 5.7.1 user unknown"))["bounce"]["kind"] == "hard"
+
+
+def test_a_person_without_an_address_who_writes_of_a_returned_letter_is_no_bounce() -> None:
+    assert kind("From: Ann Smith\nSubject: help", "please help, my letter was returned to sender") == "none"
+    assert kind("From: Mail Delivery System\nSubject: Undeliverable: x", "could not be delivered") == "bounce"

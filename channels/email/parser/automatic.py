@@ -125,7 +125,7 @@ def classify(
     _reports(root, fields, reports, note)
     _submitted(fields, note)
     replies = bool(fields.get("in-reply-to") or fields.get("references"))
-    machine = _sender(sender, envelope_from, replies, note)
+    machine = _sender(sender, fields.get("from", ""), envelope_from, replies, note)
     submitted = "auto_reply" in kinds or fields.get("auto-submitted", "no")[:2] != "no"
     suppressed = _suppressed(fields, own_list, note)
     program = machine or submitted or "notification" in kinds or "x-auto-response-suppress" in signals
@@ -226,9 +226,11 @@ def _submitted(fields: dict[str, str], note: _Note) -> None:
         note("auto_reply", "x-post-messageclass")
 
 
-def _sender(sender: str, envelope_from: str | None, replies: bool, note: _Note) -> bool:
+def _sender(sender: str, written: str, envelope_from: str | None, replies: bool, note: _Note) -> bool:
     """Whether a mail system itself seems to write."""
-    machine = is_daemon(sender) or not sender
+    # `From: Ann` without an address is a person's all the same.
+    nameless = not written.strip("<> ") or "postmaster" in written or bool(_MAIL_SYSTEM.search(written))
+    machine = is_daemon(sender) or (not sender and nameless)
     if envelope_from == "":
         note(None, "null_return_path")
         machine = True
