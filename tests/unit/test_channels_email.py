@@ -80,9 +80,9 @@ class TestParse:
 
     def test_html_that_is_too_much_for_the_converter_costs_little_time(self) -> None:
         raw = BASE + b"Content-Type: text/html\r\n\r\n" + b"<" * 500_000 + b"<b>words</b>" * 10_000
-        before = time.perf_counter()
+        before = time.process_time()
         assert read(raw).flags == ("partial",)
-        assert time.perf_counter() - before < 1.0
+        assert time.process_time() - before < 2.0
 
     def test_the_plain_part_wins_and_files_are_listed(self) -> None:
         mail = EmailMessage()
