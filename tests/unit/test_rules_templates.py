@@ -149,3 +149,14 @@ def test_an_answer_takes_attributes_that_rules_have_set() -> None:
     interaction = accepted(email(attributes={"a": "1", "b": "1"}))
     result = RuleResult(answer=ChosenAnswer("rule", "t"), attributes={"b": "2"})
     assert compose(chosen, interaction, result, final=True, queue="general", now=NOW).text == "12 always open\n"
+
+
+def test_a_chain_of_filters_that_takes_seconds_to_look_at_is_refused() -> None:
+    (told,) = problems_of(TemplateText(text="{{ reference" + "|title" * 190 + " }}"))
+    assert told[1] == "190 filters in a row; at most 20 are taken"
+    assert problems_of(TemplateText(text="{{ reference" + "|title" * 20 + " }}")) == []
+
+
+def test_code_that_is_nested_too_deeply_for_python_is_a_mistake_and_no_crash() -> None:
+    (told,) = problems_of(TemplateText(text="{% if reference %}" * 99 + "x" + "{% endif %}" * 99))
+    assert told[1] == "nested too deeply"
