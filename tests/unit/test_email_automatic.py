@@ -385,6 +385,7 @@ def test_our_own_form_relay_is_the_customers() -> None:
     raw = "From: Website <web@shop.example>\nReply-To: Ann <ann@example.org>\nTo: help@shop.example\nSubject: Form\n\nx"
     found = told(raw, own_addresses=["web@shop.example"], trusted_forms=["web@shop.example"])
     assert (found["sender"]["address"], found["automatic"]["class"]) == ("ann@example.org", "none")
+    assert not {"null_return_path", "automatic"} & set(found["may_auto_answer"]["because"])
     assert told(raw)["sender"]["address"] == "web@shop.example", "a Reply-To is never trusted by itself"
 
 

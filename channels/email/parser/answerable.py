@@ -45,7 +45,8 @@ def answerable(
     failing = {
         "automatic": mail.automatic.kind != "none",
         "suppressed": mail.automatic.suppressed,
-        "null_return_path": mail.people.envelope_from == "",
+        # A form relay sends as it likes: the customer is not its return path.
+        "null_return_path": mail.people.envelope_from == "" and mail.people.via != "trusted_form",
         "no_reply_address": no_reply,
         "own_address": address in own,
         "not_addressed_to_us": account and not addressed_to(mail),

@@ -134,7 +134,7 @@ def contact_of(mail: Mail, *, account: str, received_at: datetime, queue: str | 
             keys=keys(letter),
             refers_to=refers_to(letter),
             new_text=said.new if said.new != mail.text else None,
-            forwarded_from=address_of_line(said.forwarded.sender) if said.forwarded else "",
+            forwarded_from=customer or (address_of_line(said.forwarded.sender) if said.forwarded else ""),
             automatic_class=mail.automatic.kind if mail.automatic.kind != "none" else "",
             bounce=EmailBounce(
                 kind=bounce.kind,
