@@ -15,14 +15,16 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from rules.cases import moment
 from rules.model import PolicySource
 from schemas.durations import parse_duration
+from schemas.errors import ConfigError
 from store import policies, recorded
 from store.database import Database
 from switchboard.base import opened
 from switchboard.cli.app import configuration, quiet_logs
 from switchboard.cli.output import Json, emit, err, table
-from switchboard.cli.rules_inputs import moment_from, policy_from
+from switchboard.cli.rules_inputs import policy_from
 from switchboard.dry_run import Found, compare
 
 PAGE = 2000
@@ -77,9 +79,10 @@ def _since(written: str) -> datetime:
     try:
         return datetime.now(UTC) - parse_duration(written)
     except (ValueError, OverflowError):
-        moment = moment_from(written)
-        assert moment is not None
-        return moment
+        try:
+            return moment(written)
+        except ValueError as error:
+            raise ConfigError([f"--since: {error}"], hint="or how far back: 7d, 12h") from None
 
 
 async def run(

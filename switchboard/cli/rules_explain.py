@@ -41,19 +41,21 @@ def explain(
     if (identity is None) == (not file):
         raise ConfigError(["name an interaction's ID, or --file"], hint="switchboard rules explain --help")
     moment, facts = moment_from(at), facts_from(customer)
+    unread: list[str] = []
     if identity:
         anew = bool(rules or customer or at or everything)
         found = asyncio.run(_recorded(identity, rules, facts if customer else None, moment, everything, anew))
     else:
         policy, place = compile_policy(policy_from(rules)), (rules or options.config).resolve()
-        found = [
-            (
-                f"{path} (policy {policy.version} of {place})",
-                _decide(policy, interaction_from(path, policy, moment), facts, moment, everything),
-                "",
-            )
-            for path in files_of(file or [])
-        ]
+        found = []
+        for path in files_of(file or []):
+            try:
+                interaction = interaction_from(path, policy, moment)
+            except ConfigError as error:
+                unread += error.problems
+                continue
+            title = f"{path} (policy {policy.version} of {place})"
+            found.append((title, _decide(policy, interaction, facts, moment, everything), ""))
     for title, decision, refused in found:
         if json:
             emit([explained(decision, refused)])
@@ -63,6 +65,8 @@ def explain(
             out().print(f"  {line}", markup=False, highlight=False)
         if refused:
             out().print(f"  the answer was not given: {refused}", markup=False, highlight=False)
+    if unread:  # the others have been explained
+        raise ConfigError(unread, hint="an interaction as JSON has the fields of its published schema")
 
 
 def _decide(policy: Policy, interaction: Interaction, facts: Facts, now: datetime | None, everything: bool) -> Decision:

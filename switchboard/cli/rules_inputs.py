@@ -103,6 +103,8 @@ def files_of(paths: list[Path]) -> list[Path]:
         if not path.exists():
             raise NotFound(f"{path}: there is no such file")
         inner = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith(SKIPPED))
+        if path.is_dir() and not inner:
+            raise NotFound(f"{path}: there is no file in it")
         found += inner if path.is_dir() else [path]
     return found
 
@@ -136,7 +138,7 @@ def _mail(raw: bytes, now: datetime) -> Contact:
         return found
     settings = accounts[fitting[0]]
     known: dict[str, Any] = {"queue": settings.queue, "own_addresses": own, **settings.told_to_parser()}
-    if not named:  # written by hand, for a try
+    if not {"to", "cc", "received"} & {field.lower() for field, _ in content.headers}:  # written by hand, for a try
         known["envelope_to"] = [settings.address]
     return parse(raw, account=fitting[0], received_at=now, **known)
 
