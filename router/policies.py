@@ -1,5 +1,6 @@
 """Compiled policies by version, fetched from the store when first needed: every process decides alike."""
 
+import asyncio
 from collections.abc import Iterable
 
 from rules.model import PolicySource
@@ -23,8 +24,13 @@ class PolicyBook:
         for version in set(versions):
             if version not in self._known:
                 body = await self._database.read(lambda conn, v=version: policies.body(conn, v))  # type: ignore[misc]
-                self._known[version] = compile_policy(PolicySource.from_json(body))
+                # Ten thousand rules take seconds, in which the process has others to serve.
+                self._known[version] = await asyncio.to_thread(_ready, body)
                 while len(self._known) > KEEP:
                     self._known.pop(next(iter(self._known)))
             found[version] = self._known[version]
         return found
+
+
+def _ready(body: bytes) -> Policy:
+    return compile_policy(PolicySource.from_json(body))
