@@ -9,7 +9,7 @@ from rules.check import check
 from rules.load import SECTIONS, load_policy, read_yaml
 from rules.model import PolicySource
 from rules.parse import read_rules
-from rules.policy import Policy, compile_policy
+from rules.policy import Policy, checked, compile_policy
 from schemas.interaction import Contact, Interaction
 from tests.kit.contacts import NOW, email
 
@@ -49,7 +49,7 @@ def policy(rules: str = "", **source: Any) -> Policy:
     """A policy of these rules; they have to be right."""
     read = read_rules(dedent(rules), "rules/a.yaml")
     assert not read.problems, read.problems
-    return compile_policy(PolicySource(rules=tuple(read.rules), **source))
+    return compile_policy(checked(PolicySource(rules=tuple(read.rules), **source)))
 
 
 __all__ = ["EXAMPLE", "NOW", "accepted", "example_policy", "policy", "problems_in"]
