@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from router.core.triage import decide_safely
+from rules.model import TemplateText
 from schemas.decision import Facts
 from schemas.interaction import Interaction
 from tests.kit.contacts import NOW, email
@@ -44,7 +45,8 @@ def machine(kind: str) -> Interaction:
 @pytest.mark.parametrize("kind", ["list", "bulk", "notification"])
 def test_lists_and_alerts_wait_at_the_lowest_tier_where_no_rule_speaks_of_them(kind: str, rules: str) -> None:
     """They were closed, and nobody ever saw an alert."""
-    decision = decide_safely(policy(rules), machine(kind), Facts(), NOW)
+    greeting = {"greeting": {"en": TemplateText(text="Good day.")}}
+    decision = decide_safely(policy(rules, templates=greeting), machine(kind), Facts(), NOW)
     assert (decision.outcome, decision.close, decision.answer) == ("queue", None, None)
     assert (decision.queue, decision.tier) == ("general", "P4")
     assert decision.tier_why == f"automatic mail of class {kind}"
