@@ -6,7 +6,6 @@ from types import MappingProxyType
 from typing import Any
 
 from rules.calendar import ALWAYS, Calendar, compile_calendar
-from rules.check import check
 from rules.compile import CompiledRules, compile_rules
 from rules.index import Index
 from rules.model import PolicySource
@@ -38,23 +37,18 @@ class Policy:
         return self.calendars.get(DEFAULT_CALENDAR, ALWAYS)
 
 
-def checked(source: PolicySource) -> PolicySource:
-    """The same, once all is known to be right with it: it can be made ready, too. Raises ConfigError with every
-    problem."""
-    problems = [str(problem) for problem in check(source)]
-    try:
-        if not problems:
-            compile_policy(source)
-    except (ValueError, RecursionError, MemoryError) as error:
-        problems.append(f"the policy cannot be made ready to decide: {type(error).__name__}: {error}")
-    if problems:
-        raise ConfigError(problems, hint="nothing was changed: the policy is refused")
-    return source
-
-
 def compile_policy(source: PolicySource) -> Policy:
-    """Of a policy that was checked when it was read or published. Nothing is checked again: what was once decided by
-    must stay usable, though the checks have become stricter since. Raises ValueError where that is impossible."""
+    """Of a policy that was checked when it was read (`rules.load`). Nothing is checked again: what was once decided by
+    must stay usable, though the checks have become stricter since. Raises ConfigError where that is impossible: such a
+    policy must not become the active one."""
+    try:
+        return _compiled(source)
+    except (ValueError, RecursionError, MemoryError) as error:
+        problem = f"the policy cannot be made ready to decide: {type(error).__name__}: {error}"
+        raise ConfigError([problem], hint="nothing was changed: the policy is refused") from error
+
+
+def _compiled(source: PolicySource) -> Policy:
     index = Index()
     signals = Signals(source.priority, index.phrases)
     return Policy(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
@@ -22,6 +22,7 @@ from rules.load import load_policy, read_tree
 from rules.model import PolicySource
 from rules.problems import Problem, did_you_mean, in_order
 from rules.tree import YamlMap, unread
+from rules.typed import near
 from runtime.http.settings import HttpSettings
 from runtime.logs import LogSettings
 from schemas.base import Config
@@ -183,21 +184,9 @@ def _translate(
         where = ".".join(str(part) for part in path)
         what, hint = one["msg"].removeprefix("Value error, "), ""
         if one["type"] == "extra_forbidden":
-            what, hint = "unknown key", _near(model, one["loc"])
+            what, hint = "unknown key", near(model, one["loc"])
         problems.append(str(Problem(_place(tree, path, name, places), f"{where}: {what}", hint)))
     return problems
-
-
-def _near(model: type[BaseModel], path: tuple[Any, ...]) -> str:
-    """A hint for a key that there is not."""
-    for part in path[:-1]:
-        field = model.model_fields.get(str(part))
-        kinds = (field.annotation, *get_args(field.annotation)) if field is not None else ()
-        inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
-        if inner is None:
-            return ""
-        model = inner
-    return did_you_mean(str(path[-1]), model.model_fields)
 
 
 def _place(tree: Any, path: tuple[Any, ...], name: str, places: Mapping[str, str]) -> str:

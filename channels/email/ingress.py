@@ -8,6 +8,7 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from channels.email.doors import LmtpDoor, SmtpDoor, answers, has_bare_line_end, return_path, without_auth
+from channels.email.parser.fields import untagged
 from channels.email.reading import MailReader
 from channels.email.settings import EmailSettings
 from channels.port import Context
@@ -170,8 +171,7 @@ class SmtpIngress:
         """The account that a recipient belongs to. postmaster must always be reachable (RFC 5321 §4.5.1)."""
         wanted = address.lower()
         local, _, domain = wanted.rpartition("@")
-        plain = f"{local.partition('+')[0]}@{domain}"
-        if found := self._by_address.get(wanted) or self._by_address.get(plain):
+        if found := self._by_address.get(wanted) or self._by_address.get(untagged(wanted)):
             return found
         if wanted == "postmaster" or (local == "postmaster" and domain in self._domains):
             same = (name for a, name in self._by_address.items() if a.rpartition("@")[2] == domain)

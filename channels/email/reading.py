@@ -5,7 +5,7 @@ from datetime import datetime
 
 from channels.email.parser.parse import unparsed
 from channels.email.parser.worker import packed
-from channels.email.settings import EmailSettings
+from channels.email.settings import EmailSettings, own_addresses
 from channels.email.threading import Tokens
 from runtime.logs import get_logger
 from runtime.workers import WorkerCrashed, WorkerPool, WorkerRaised, WorkerTimeout
@@ -25,7 +25,7 @@ class MailReader:
     def __init__(self, accounts: Mapping[str, EmailSettings], secret: bytes, *, size: int = 2) -> None:
         self._accounts = accounts
         self._tokens = Tokens(secret)
-        self._own = sorted({address for settings in accounts.values() for address in settings.addresses})
+        self._own = own_addresses(accounts)
         self.workers = WorkerPool(
             TARGET, size=size, deadline_s=limits.PARSE_TIMEOUT.total_seconds(), name="mail parser"
         )

@@ -1,6 +1,7 @@
 """One email account."""
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import Literal, Self
@@ -221,6 +222,11 @@ class EmailSettings(Config):
     def blocks(self, sender: str) -> bool:
         """Whether nothing is taken from this address."""
         return is_among(sender, self.blocked)
+
+
+def own_addresses(accounts: Mapping[str, EmailSettings]) -> list[str]:
+    """Those of all accounts: a mail to any of them is to us, and one from any of them is our own."""
+    return sorted({address for settings in accounts.values() for address in settings.addresses})
 
 
 def is_loopback(host: str) -> bool:

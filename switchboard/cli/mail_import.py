@@ -11,6 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 from channels.email.importing import Imported, import_mails, total_bytes
 from channels.email.reading import MailReader
+from rules.policy import compile_policy
 from schemas.errors import ConfigError, NotFound
 from store import policies
 from switchboard.base import opened
@@ -69,6 +70,7 @@ async def _import(path: Path, account: str | None, *, archive: bool, restart: bo
     )
     async with opened(found) as base:
         policy, now = found.policy, base.clock.now()
+        compile_policy(policy)  # what cannot be made ready never becomes the active one
         await base.database.write(lambda conn: policies.activate_first(conn, policy.version, policy.to_json(), now))
         reader = MailReader(found.channels["email"], load_secret(found.data_dir))
         await reader.start()

@@ -8,7 +8,7 @@ import typer
 
 from rules import cases
 from rules.editors import json_schema
-from rules.policy import checked
+from rules.policy import compile_policy
 from schemas.errors import ConfigError
 from switchboard.cli.app import quiet_logs
 from switchboard.cli.output import Json, emit, err
@@ -25,7 +25,8 @@ def check(
     """Check rules, templates, priorities, queues and business hours: every mistake at once."""
     quiet_logs()
     try:
-        policy = checked(policy_from(draft or rules))
+        policy = policy_from(draft or rules)
+        compile_policy(policy)
     except ConfigError as error:
         if json:
             emit({"problem": problem} for problem in error.problems)

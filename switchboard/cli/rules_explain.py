@@ -18,7 +18,15 @@ from schemas.fast import as_model, as_struct
 from schemas.interaction import Interaction
 from switchboard.cli.app import configuration, options, quiet_logs
 from switchboard.cli.output import Json, emit, out
-from switchboard.cli.rules_inputs import Draft, facts_from, files_of, interaction_from, moment_from, policy_from
+from switchboard.cli.rules_inputs import (
+    Draft,
+    facts_from,
+    files_of,
+    interaction_from,
+    mail_accounts,
+    moment_from,
+    policy_from,
+)
 
 
 def explain(
@@ -47,10 +55,11 @@ def explain(
         found = asyncio.run(_recorded(identity, rules, facts if customer else None, moment, everything, anew))
     else:
         policy, place = compile_policy(policy_from(rules)), (rules or options.config).resolve()
+        accounts = mail_accounts()
         found = []
         for path in files_of(file or []):
             try:
-                interaction = interaction_from(path, policy, moment)
+                interaction = interaction_from(path, policy, moment, accounts)
             except ConfigError as error:
                 unread += error.problems
                 continue

@@ -1,5 +1,6 @@
 """What the `rules` commands are given: a policy or a draft of its rules, a customer, a mail or an interaction."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,6 +8,8 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from channels.email.parser.fields import untagged
+from channels.email.settings import EmailSettings, own_addresses
 from rules.cases import KnownFacts, moment
 from rules.load import SECTIONS, load_policy, read_tree, read_yaml
 from rules.model import PolicySource
@@ -109,12 +112,19 @@ def files_of(paths: list[Path]) -> list[Path]:
     return found
 
 
-def interaction_from(path: Path, policy: Policy, at: datetime | None) -> Interaction:
+def mail_accounts() -> Mapping[str, EmailSettings]:
+    """Of the configuration, if there is one. Raises ConfigError."""
+    return configuration(with_policy=False).channels.get("email", {}) if options.config.exists() else {}
+
+
+def interaction_from(
+    path: Path, policy: Policy, at: datetime | None, accounts: Mapping[str, EmailSettings]
+) -> Interaction:
     """A mail, or an interaction as JSON, as if it had just been accepted. Raises ConfigError."""
     raw = path.read_bytes()
     if raw.lstrip()[:1] != b"{":
         now = at or datetime.now(UTC)
-        return as_if_accepted(_mail(raw, now), policy, now, str(path), len(raw))
+        return as_if_accepted(_mail(raw, now, accounts), policy, now, str(path), len(raw))
     try:
         found = Interaction.model_validate_json(raw)
     except ValidationError as error:
@@ -123,16 +133,16 @@ def interaction_from(path: Path, policy: Policy, at: datetime | None) -> Interac
     return found.model_copy(update={"policy_version": policy.version})
 
 
-def _mail(raw: bytes, now: datetime) -> Contact:
+def _mail(raw: bytes, now: datetime, accounts: Mapping[str, EmailSettings]) -> Contact:
     """The mail as the account would read it to which it is addressed, or the only one that there is."""
     from channels.email.parser.parse import parse  # most commands read no mail
 
-    accounts = configuration(with_policy=False).channels.get("email", {}) if options.config.exists() else {}
-    own = sorted({address for settings in accounts.values() for address in settings.addresses})
+    own = own_addresses(accounts)
     found = parse(raw, account="file", received_at=now)
     content = found.content
     assert isinstance(content, EmailContent)
-    named = {*content.to, *content.cc, *content.delivered_to}
+    written = {*content.to, *content.cc, *content.delivered_to}
+    named = {*written, *map(untagged, written)}
     fitting = [name for name, settings in accounts.items() if named & set(settings.addresses)] or list(accounts)
     if not accounts or (len(fitting) > 1 and not named & set(own)):
         return found

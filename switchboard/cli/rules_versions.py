@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rules.model import PolicySource
-from rules.policy import checked, compile_policy
+from rules.policy import compile_policy
 from rules.problems import did_you_mean
 from schemas.errors import ConfigError
 from store import policies
@@ -33,9 +33,10 @@ def publish(
     # Going back is for when the files are wrong.
     found = configuration(with_policy=version is None)
     now = datetime.now(UTC)
-    source = None if version is not None else checked(policy_from(rules) if rules else found.policy)
-    if source is not None:
-        _has_queues(source, found)
+    source = None
+    if version is None:
+        source = policy_from(rules) if rules else found.policy
+        _usable(source, found)
 
     async def work() -> str:
         async with opened(found) as base:
@@ -46,8 +47,7 @@ def publish(
             assert version is not None
             body = await base.database.read(lambda conn: policies.body(conn, version))
             before = PolicySource.from_json(body)
-            compile_policy(before)
-            _has_queues(before, found)
+            _usable(before, found)
             await base.database.write(lambda conn: policies.go_back(conn, version, now))
             return version
 
@@ -75,8 +75,10 @@ def versions(json: Json = False) -> None:
     show(found, title="Policy versions", columns=("version", "active", "created_at", "activated_at"), json=json)
 
 
-def _has_queues(policy: PolicySource, found: Configuration) -> None:
-    """The accounts of this configuration name queues of the policy. Raises ConfigError."""
+def _usable(policy: PolicySource, found: Configuration) -> None:
+    """It can be made ready to decide, and has the queues that the accounts of this configuration name. Raises
+    ConfigError."""
+    compile_policy(policy)
     missing = [
         f"channels.{channel}.{account}.queue: the policy has no queue {queue!r} ({did_you_mean(queue, policy.queues)})"
         for channel, accounts in found.channels.items()

@@ -9,7 +9,8 @@ from rules.check import check
 from rules.load import SECTIONS, load_policy, read_yaml
 from rules.model import PolicySource
 from rules.parse import read_rules
-from rules.policy import Policy, checked, compile_policy
+from rules.policy import Policy, compile_policy
+from schemas.errors import ConfigError
 from schemas.interaction import Contact, Interaction
 from tests.kit.contacts import NOW, email
 
@@ -50,6 +51,13 @@ def policy(rules: str = "", **source: Any) -> Policy:
     read = read_rules(dedent(rules), "rules/a.yaml")
     assert not read.problems, read.problems
     return compile_policy(checked(PolicySource(rules=tuple(read.rules), **source)))
+
+
+def checked(source: PolicySource) -> PolicySource:
+    """The same. Raises ConfigError with everything that is wrong with it, as reading it from files would."""
+    if problems := check(source):
+        raise ConfigError([str(problem) for problem in problems])
+    return source
 
 
 __all__ = ["EXAMPLE", "NOW", "accepted", "example_policy", "policy", "problems_in"]

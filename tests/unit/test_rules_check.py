@@ -9,11 +9,11 @@ from rules import shadows
 from rules.check import check
 from rules.load import SECTIONS, load_policy, read_yaml
 from rules.model import PolicySource, PriorityTable, Rule, TemplateText
-from rules.policy import checked, compile_policy
+from rules.policy import compile_policy
 from rules.provable import impossible
 from rules.tree import parse_yaml
 from schemas.errors import ConfigError
-from tests.kit.policies import EXAMPLE, example_policy, problems_in
+from tests.kit.policies import EXAMPLE, checked, example_policy, problems_in
 
 
 @pytest.mark.parametrize(

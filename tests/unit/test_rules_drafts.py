@@ -9,7 +9,7 @@ import pytest
 from rules.model import PolicySource
 from schemas.errors import ConfigError
 from switchboard.cli.rules_inputs import policy_from
-from switchboard.cli.rules_versions import _has_queues
+from switchboard.cli.rules_versions import _usable
 
 
 def draft(folder: Path, name: str, text: str) -> Path:
@@ -34,4 +34,4 @@ def test_accounts_do_not_lose_their_queue_to_a_draft() -> None:
     settings = SimpleNamespace(queue="support")
     found = cast(Any, SimpleNamespace(channels={"email": {"help": settings}}))
     with pytest.raises(ConfigError, match=r"channels\.email\.help\.queue: the policy has no queue 'support'"):
-        _has_queues(PolicySource.model_validate({"queues": {"sales": {}}, "default_queue": "sales"}), found)
+        _usable(PolicySource.model_validate({"queues": {"sales": {}}, "default_queue": "sales"}), found)

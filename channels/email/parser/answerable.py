@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from channels.email.parser.automatic import is_daemon, is_no_reply
+from channels.email.parser.fields import untagged
 from channels.email.parser.mail import Mail
 
 MAX_AGE = timedelta(hours=24)
@@ -65,5 +66,4 @@ def addressed_to(mail: Mail) -> bool:
     people, own = mail.people, {each.lower() for each in mail.known.own_addresses}
     lists = {each.lower() for each in mail.known.own_lists}
     named = {*(a for _, a in people.to), *(a for _, a in people.cc), *people.delivered_to, *mail.known.envelope_to}
-    plain = {f"{each.partition('@')[0].partition('+')[0]}@{each.partition('@')[2]}" for each in named}
-    return bool((own | lists) & (named | plain))
+    return bool((own | lists) & {*named, *map(untagged, named)})

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from channels.email.parser import subjects
+from channels.email.parser.fields import untagged
 from channels.email.parser.mime import Part
 
 Kind = Literal[
@@ -149,19 +150,13 @@ def _own(fields: dict[str, str], sender: str, own: Sequence[str], note: _Note) -
     if LOOP_FIELD.lower() in fields:
         note("own", "own_loop_header")
     mine = {address.lower() for address in own}
-    if sender and (sender.lower() in mine or _untagged(sender.lower()) in mine):
+    if sender and (sender.lower() in mine or untagged(sender.lower()) in mine):
         note("own", "own_address")
     ours = _OUR_ID.match(fields.get("message-id", ""))
     if ours and any(address.endswith(f"@{ours[1]}") for address in mine):
         note("own", "own_message_id")
     if mine and any(each.strip("<> ") in mine for each in fields.get("x-loop", "").split()):
         note("own", "own_x_loop")
-
-
-def _untagged(address: str) -> str:
-    """`support+abc@shop.example` → `support@shop.example`"""
-    local, _, domain = address.rpartition("@")
-    return f"{local.partition('+')[0]}@{domain}"
 
 
 def _reports(root: Part, fields: dict[str, str], reports: Sequence[tuple[str, bytes]], note: _Note) -> None:

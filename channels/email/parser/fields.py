@@ -237,6 +237,12 @@ def instant(value: str) -> datetime | None:
         return None
 
 
+def untagged(address: str) -> str:
+    """`support+abc@shop.example` → `support@shop.example`"""
+    local, _, domain = address.rpartition("@")
+    return f"{local.partition('+')[0]}@{domain}"
+
+
 def is_among(address: str, named: Iterable[str]) -> bool:
     """Whether the address is one of those, or in one of those domains or below."""
     address = address.lower()
