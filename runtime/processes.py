@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from runtime.tasks import TaskOwner
 from schemas.errors import TemporaryError
 
 _MAX_LINE = 4096
+_LAST_LINES = 40
+"""What a process that ended unasked said last is shown, whatever the level of the log: it mostly says why."""
 _KILL_WAIT_S = 5.0
 
 # Runs in a fresh interpreter that becomes the program by exec, which keeps the death signal. A preexec_fn
@@ -89,6 +92,7 @@ class ChildProcess:
         self._tasks = TaskOwner()
         self._process: asyncio.subprocess.Process | None = None
         self._up = asyncio.Event()
+        self._last: deque[str] = deque(maxlen=_LAST_LINES)
         self._stopping = False
 
     @property
@@ -142,7 +146,7 @@ class ChildProcess:
             if self._stopping:
                 await asyncio.Event().wait()  # stop() cancels us
             deaths = 1 if loop.time() - begun >= self._restart.healthy_s else deaths + 1
-            log.warning("process ended", process=self.name, reason=reason, deaths=deaths)
+            log.warning("process ended", process=self.name, reason=reason, deaths=deaths, last="\n".join(self._last))
             if deaths >= self._restart.max_deaths:
                 raise ProcessFailedError(f"{self.name}: {reason} ({deaths} in a row)")
             await asyncio.sleep(backoff(deaths - 1, self._restart.base_s, self._restart.cap_s))
@@ -155,7 +159,8 @@ class ChildProcess:
             return f"cannot be started: {error}"
         self._process = process
         assert process.stdout is not None
-        output = asyncio.create_task(_log_lines(self.name, process.stdout), name=f"{self.name}.output")
+        self._last.clear()
+        output = asyncio.create_task(_log_lines(self.name, process.stdout, self._last), name=f"{self.name}.output")
         try:
             problem = await self._wait_ready(process)
             if problem is None:
@@ -219,14 +224,18 @@ def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None
             process.send_signal(number)
 
 
-async def _log_lines(name: str, stream: asyncio.StreamReader) -> None:
+async def _log_lines(name: str, stream: asyncio.StreamReader, last: deque[str]) -> None:
     """Hand on what the process prints, line by line; longer lines are cut, so that memory stays bounded."""
+
+    def told(line: bytes) -> None:
+        if line.strip():
+            last.append(line[:_MAX_LINE].decode("utf-8", "replace"))
+            log.debug("output", process=name, line=last[-1])
+
     rest = b""
     while chunk := await stream.read(65536):
         *lines, rest = (rest + chunk).split(b"\n")
         rest = rest[:_MAX_LINE]
         for line in lines:
-            if line.strip():
-                log.debug("output", process=name, line=line[:_MAX_LINE].decode("utf-8", "replace"))
-    if rest.strip():
-        log.debug("output", process=name, line=rest.decode("utf-8", "replace"))
+            told(line)
+    told(rest)

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime import processes
 from runtime.processes import ChildProcess, Command, ProcessFailedError, RestartPolicy
 from tests.kit.processes import alive, gone
 
@@ -144,3 +146,17 @@ async def test_the_child_dies_with_a_parent_that_is_killed() -> None:
     parent.wait()
     parent.stdout.close()
     assert await gone([pid])
+
+
+async def test_what_a_process_said_last_is_shown_when_it_ends_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[dict[str, object]] = []
+    monkeypatch.setattr(processes.log, "warning", lambda event, **more: shown.append({"event": event, **more}))
+    code = "import sys; [print(n, flush=True) for n in range(100)]; sys.exit('the loop stood still')"
+    child = ChildProcess("child", lambda: python(code), restart=RestartPolicy(base_s=0.01, max_deaths=1))
+    with contextlib.suppress(ProcessFailedError):
+        await child.start()
+    await until(lambda: shown)
+    await child.stop()
+    last = str(shown[0]["last"]).splitlines()
+    assert (shown[0]["event"], shown[0]["process"], len(last)) == ("process ended", "child", 40)
+    assert "the loop stood still" in last
