@@ -30,6 +30,14 @@ def count(conn: Connection, since: datetime) -> int:
     return conn.scalar(select(func.count()).where(interactions.c.accepted_at >= since)) or 0
 
 
+def places(conn: Connection, since: datetime, size: int) -> list[Place]:
+    """Where each page of that size begins."""
+    found = [(since, "")]
+    while row := conn.execute(_STEP, {"at": found[-1][0], "key": found[-1][1], "size": size}).one_or_none():
+        found.append((row.accepted_at, row.id))
+    return found
+
+
 def page(conn: Connection, after: Place, size: int) -> Page:
     """The next `size` interactions in the order in which they were accepted, each with its last decision. Those still
     undecided are looked at and left out."""
@@ -49,9 +57,11 @@ def page(conn: Connection, after: Place, size: int) -> Page:
 
 
 _at, _id = interactions.c.accepted_at, interactions.c.id
+_behind = and_(_at >= bindparam("at"), or_(_at > bindparam("at"), and_(_at == bindparam("at"), _id > bindparam("key"))))
+_STEP = select(_at, _id).where(_behind).order_by(_at, _id).limit(1).offset(bindparam("size") - 1)
 _looked_at = (
     select(_id, _at, type_coerce(interactions.c.body, LargeBinary).label("body"))
-    .where(_at >= bindparam("at"), or_(_at > bindparam("at"), and_(_at == bindparam("at"), _id > bindparam("key"))))
+    .where(_behind)
     .order_by(_at, _id)
     .limit(bindparam("size"))
     .subquery()

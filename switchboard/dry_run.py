@@ -1,10 +1,12 @@
 """Recorded interactions, decided by two policies: what would be decided otherwise. The part that its processes load."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,6 +16,8 @@ from rules.difference import Difference
 from rules.model import PolicySource
 from rules.policy import Policy, compile_policy
 from schemas.structs import Facts, Interaction
+from store import recorded
+from store.database import Database
 
 EXAMPLES = 3
 KINDS = ("queue", "tier", "answer", "outcome")
@@ -83,11 +87,11 @@ def _compiled(active: bytes, draft: bytes) -> tuple[Policy, Policy, Difference]:
     return *both, Difference(*both)
 
 
-def compare(active: bytes, draft: bytes, recorded: Sequence[tuple[bytes, bytes]]) -> Found:
+def compare(active: bytes, draft: bytes, rows: Sequence[recorded.Recorded]) -> Found:
     """Decide by both policies (sources as JSON) what is recorded: interactions and the decisions on them."""
     active_policy, draft_policy, difference = _compiled(active, draft)
-    found = Found(looked_at=len(recorded))
-    for body, decision in recorded:
+    found = Found(looked_at=len(rows))
+    for body, decision in rows:
         interaction, made = _interactions.decode(body), _decisions.decode(decision)
         if not difference.touches(interaction, made.facts, made.decided_at):
             continue
@@ -105,6 +109,26 @@ def compare(active: bytes, draft: bytes, recorded: Sequence[tuple[bytes, bytes]]
                 subject = interaction.subject or interaction.text[:80]
                 shown.append({"id": interaction.id, "reference": interaction.reference, "subject": subject})
     return found
+
+
+def compare_page(store: tuple[str, Path], active: bytes, draft: bytes, place: recorded.Place, size: int) -> Found:
+    """As `compare`, with what the calling process reads itself of the store (URL, data folder). Raises
+    StoreUnavailable."""
+    runner, database = _opened(*store)
+
+    async def work() -> Found:  # and not only the reading: a runner makes the repr of what it gives back
+        page = await database.read(lambda conn: recorded.page(conn, place, size))
+        return compare(active, draft, page.recorded)
+
+    return runner.run(work())
+
+
+@cache
+def _opened(url: str, data_dir: Path) -> tuple[asyncio.Runner, Database]:
+    """Once for a process; it ends with it."""
+    runner, database = asyncio.Runner(), Database.at(url, data_dir, read_only=True)
+    runner.run(database.start())
+    return runner, database
 
 
 def _outcome(policy: Policy, interaction: Interaction, made: _Made) -> dict[str, str]:

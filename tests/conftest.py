@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from store.database import Database
 from store.tables import metadata
@@ -12,6 +13,14 @@ from tests.kit import dovecot as dovecot_kit
 from tests.kit import kafka, postgres
 from tests.kit.dovecot import Dovecot
 from tests.kit.oauth_server import OAuthServer
+
+# The library draws a traceback with all its variables if nobody says otherwise: seconds in which no loop turns.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 MOST_WORKERS = 6
 """Each has a PostgreSQL, a Kafka and a Dovecot of its own."""

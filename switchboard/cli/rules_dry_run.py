@@ -1,13 +1,14 @@
 """`rules dry-run`: a draft over what was recorded, in pages, decided in processes of its own. Nothing is written."""
 
 import asyncio
+import gc
 import os
+import sys
 import time
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
+from concurrent.futures import Executor, ProcessPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,17 +21,15 @@ from rules.model import PolicySource
 from schemas.durations import parse_duration
 from schemas.errors import ConfigError
 from store import policies, recorded
-from store.database import Database
 from switchboard.base import opened
 from switchboard.cli.app import configuration, quiet_logs
 from switchboard.cli.output import Json, emit, err, table
 from switchboard.cli.rules_inputs import policy_from
-from switchboard.dry_run import Found, compare
+from switchboard.dry_run import Found, compare_page
+from switchboard.settings import Configuration
 
 PAGE = 2000
 PAGE_TIMEOUT_S = 120.0
-AHEAD = 2
-"""Pages that are read before each process asks for them."""
 
 
 def dry_run(
@@ -41,26 +40,22 @@ def dry_run(
     """Say what a draft would have decided otherwise, with the facts of the moment. Nothing is changed."""
     quiet_logs()
     found, source = configuration(), policy_from(draft)
-    begin = _since(since)
+    first = _since(since)
     begun = time.perf_counter()
 
     columns = (TextColumn("dry-run"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
 
-    async def work() -> Found:
+    with _pool(os.cpu_count() or 1) as pool, bar:
         task = bar.add_task("dry-run")
-        async with opened(found, read_only=True) as base:
-            return await run(
-                base.database,
-                source,
-                begin,
-                processes=os.cpu_count() or 1,
-                begin=lambda total: bar.update(task, total=total),
-                progress=lambda done: bar.update(task, completed=done),
-            )
 
-    with bar:
-        result = asyncio.run(work())
+        def begin(total: int) -> None:
+            bar.update(task, total=total)
+
+        def progress(done: int) -> None:
+            bar.update(task, completed=done)
+
+        result = asyncio.run(run(found, source, first, pool, begin, progress))
     took = time.perf_counter() - begun
     made = result.as_json()
     if json:
@@ -86,42 +81,37 @@ def _since(written: str) -> datetime:
 
 
 async def run(
-    database: Database, draft: PolicySource, since: datetime, *, processes: int,
-    begin: Callable[[int], None] = lambda total: None, progress: Callable[[int], None] = lambda done: None,
+    configured: Configuration, draft: PolicySource, since: datetime, pool: Executor,
+    begin: Callable[[int], None], progress: Callable[[int], None],
 ) -> Found:  # fmt: skip
-    """Compare all that was accepted since then. A few pages are decided here: a process of its own takes a second to
-    begin. `begin` is told how many interactions there are, `progress` how many are done."""
-    total = await database.read(lambda conn: recorded.count(conn, since))
-    begin(total)
-    whole = Found()
-    with _pool(processes) if total > 2 * PAGE else nullcontext() as pool:
+    """Compare all that was accepted since then; the pool's processes read the store themselves. `begin` is told how
+    many interactions there are, `progress` how many are done."""
+    async with opened(configured, read_only=True) as base:
+        database = base.database
+        total = await database.read(lambda conn: recorded.count(conn, since))
+        places = await database.read(lambda conn: recorded.places(conn, since, PAGE))
         active = await database.read(lambda conn: policies.body(conn, policies.active_version(conn)))
-        both, waiting, done = (active, draft.to_json()), deque[tuple[int, asyncio.Future[Found]]](), 0
-        place: recorded.Place | None = (since, "")
-
-        async def finished() -> int:
-            size, future = waiting.popleft()
+    begin(total)
+    store = configured.settings.store.url, configured.data_dir
+    work = partial(compare_page, store, active, draft.to_json(), size=PAGE)
+    loop, whole = asyncio.get_running_loop(), Found()
+    pages = [loop.run_in_executor(pool, partial(work, place=place)) for place in places]
+    try:
+        for number, page in enumerate(pages, start=1):
             async with asyncio.timeout(PAGE_TIMEOUT_S):
-                whole.add(await future)
-            return size
-
-        while place is not None:
-            page = await database.read(lambda conn, place=place: recorded.page(conn, place, PAGE))  # type: ignore[misc]
-            place = page.end
-            future = asyncio.get_running_loop().run_in_executor(pool, compare, *both, page.recorded)
-            waiting.append((page.looked_at, future))
-            if len(waiting) > processes * AHEAD:
-                done += await finished()
-                progress(done)
-        while waiting:
-            done += await finished()
-            progress(done)
+                whole.add(await page)
+            progress(min(total, number * PAGE))
+    finally:
+        for page in pages:
+            page.cancel()
     return whole
 
 
 def _pool(processes: int) -> ProcessPoolExecutor:
-    """Processes that are starting while the first page is read."""
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+    """Processes that start at once: copies of this one, which knows the rules already, where that is safe. (Made before
+    any thread is: a copy has only the thread that made it.) Their collector leaves alone what they begin with."""
+    context = get_context("fork" if sys.platform == "linux" else "spawn")
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=gc.freeze)
     for _ in range(processes):
         pool.submit(Found)
     return pool

@@ -18,7 +18,7 @@ from runtime.clock import SystemClock
 from schemas.codec import decode, encode
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision, Facts
-from schemas.errors import StoreUnavailable
+from schemas.errors import BrokerUnavailable, StoreUnavailable
 from schemas.interaction import Interaction
 from tests.kit.contacts import email
 from tests.kit.policies import accepted, example_policy
@@ -147,7 +147,7 @@ class Rig:
         found: list[Decision | DeadLetter] = []
         try:
             async with asyncio.timeout(timeout):
-                await source.start()
+                await _joined(source)
                 while len(found) < count:
                     for record in await source.read(500, 0.2):
                         event = decode(record.headers, record.value)
@@ -157,6 +157,15 @@ class Rig:
         finally:
             await source.close()
         return found
+
+
+async def _joined(source: Source) -> None:
+    """As soon as the broker, which may be busy, lets it."""
+    while True:
+        try:
+            return await source.start()
+        except BrokerUnavailable:
+            await asyncio.sleep(0.2)
 
 
 def interaction(n: int, conversation: str = "c1", **more: object) -> Interaction:

@@ -117,13 +117,15 @@ async def test_pages_hold_each_decided_interaction_once_with_its_last_decision(s
         if number == 5:
             await site.decide(each.model_copy(update={"round": 2}), example_policy(), NOW + timedelta(hours=1))
     place: recorded.Place | None = (NOW, "")
-    found, looked_at = [], 0
+    found, looked_at, begins = [], 0, []
     while place is not None:
+        begins.append(place)
         page = await site.database.read(lambda c, place=place: recorded.page(c, place, 2))  # type: ignore[misc]
         found += [(Interaction.model_validate_json(body).id, made) for body, made in page.recorded]
         looked_at, place = looked_at + page.looked_at, page.end
     assert sorted(key for key, _ in found) == sorted(key for key in ids if key != ids[3])
     assert looked_at == 7
+    assert begins == await site.database.read(lambda c: recorded.places(c, NOW, 2))
     assert b'"round":2' in dict(found)[ids[5]]
     assert await site.database.read(lambda c: recorded.count(c, NOW + timedelta(seconds=1))) == 5
 

@@ -14,11 +14,11 @@ from runtime.metrics import Metrics
 @pytest.fixture(autouse=True)
 def restored_logging() -> Iterator[None]:
     root = logging.getLogger()
-    before, level = root.handlers[:], root.level
+    before, level, defaults = root.handlers[:], root.level, structlog.get_config()
     yield
     root.handlers[:] = before
     root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**defaults)
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
