@@ -58,7 +58,7 @@ class Tokens:
         return None, bad
 
     def _tag(self, short: str, recipient: str) -> str:
-        return hmac.new(self._key, f"{short}:{recipient.lower()}".encode(), hashlib.sha256).hexdigest()[:20]
+        return hmac.digest(self._key, f"{short}:{recipient.lower()}".encode(), "sha256").hex()[:20]
 
 
 @lru_cache(maxsize=1024)

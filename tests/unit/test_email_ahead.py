@@ -40,6 +40,29 @@ async def test_who_is_cancelled_when_it_is_their_turn_keeps_nobody_waiting() -> 
     assert inside == ["c"]
 
 
+async def test_those_who_wait_are_let_in_together_when_little_is_left_ahead() -> None:
+    ahead, inside = learned(0.001, connections=2), list[int]()
+    assert ahead.most == 10
+
+    async def enter(number: int) -> None:
+        async with ahead:
+            inside.append(number)
+            await asyncio.Event().wait()
+
+    tasks = [asyncio.create_task(enter(number)) for number in range(15)]
+    seen: list[int] = []
+    for ending in (None, *tasks[:6]):
+        if ending is not None:
+            ending.cancel()
+        for _ in range(4):
+            await asyncio.sleep(0)
+        seen.append(len(inside))
+    assert seen == [10, 10, 10, 10, 10, 10, 15]
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
 async def test_what_lingers_goes_with_what_comes_meanwhile() -> None:
     batches: list[list[int]] = []
 

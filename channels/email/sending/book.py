@@ -16,7 +16,6 @@ from store.store import Store
 from store.together import Together
 
 AT_ONCE = 64
-BEGIN_LINGER_S = 0.005
 LINGER_S = 0.02
 """So long an end waits for others: each transaction costs, and nobody waits for an end."""
 RETRY_S = 1.0
@@ -29,9 +28,7 @@ class Book:
 
     def __init__(self, store: Store, clock: Clock, presence: Presence) -> None:
         self._store, self._clock, self._presence = store, clock, presence
-        self._begins: Together[Begin, bool] = Together(
-            "email.begin", self._begin, most=AT_ONCE, linger_s=BEGIN_LINGER_S
-        )
+        self._begins: Together[Begin, bool] = Together("email.begin", self._begin, most=AT_ONCE)
         self._ends: Together[End, bool] = Together("email.end", self._end, most=AT_ONCE, linger_s=LINGER_S)
 
     async def begin(self, item: Due, provider_id: str) -> str | None:

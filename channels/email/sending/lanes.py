@@ -75,6 +75,8 @@ class Ahead:
         self._wake()
 
     def _wake(self) -> None:
+        if self._taken > 2 * self._connections:
+            return  # they are begun together, in one transaction, when half of what went ahead is used up
         free = self.most - self._taken
         while free > 0 and self._waiting:
             waiting = self._waiting.popleft()
