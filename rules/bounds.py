@@ -42,7 +42,7 @@ class Read:
 
 def read(source: str) -> Read:
     """Never raises."""
-    signs, rest = _signs(source)
+    tokens, rest = signs(source)
     found = Read()
     if rest:
         found.mistakes.append(
@@ -56,7 +56,7 @@ def read(source: str) -> Read:
     """The loops that are open, "" for other parentheses."""
     loops: list[str] = []
     joins = nested = joined = listed = 0
-    for before, sign, after in zip(["", *signs], signs, [*signs[1:], ""], strict=False):
+    for before, sign, after in zip(["", *tokens], tokens, [*tokens[1:], ""], strict=False):
         if sign == "(":
             loop = before if before in LOOPS else ""
             if loop:
@@ -88,7 +88,7 @@ def read(source: str) -> Read:
     return found
 
 
-def _signs(source: str) -> tuple[list[str], str]:
+def signs(source: str) -> tuple[list[str], str]:
     """What it consists of, without white space, and what could not be read."""
     found: list[str] = []
     at = 0

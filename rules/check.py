@@ -6,6 +6,7 @@ from rules.calendar import compile_calendar
 from rules.check_priority import problems_of_priority
 from rules.conditions import leaves_of
 from rules.expression import mistakes_in
+from rules.expression_types import type_mistakes_in
 from rules.fields import FIELDS, OPERATORS
 from rules.model import All, AnyOf, Condition, Expression, Leaf, Not, PolicySource, Rule
 from rules.operators import compile_regex
@@ -123,7 +124,7 @@ def _name(rule: Rule, key: str, value: str | None, known: Mapping[str, object], 
 def _conditions(rule: Rule, when: Condition, source: PolicySource) -> Iterator[Problem]:
     for group in _groups(when):
         if isinstance(group, Expression):
-            for what, hint in mistakes_in(group.cel):
+            for what, hint in mistakes_in(group.cel) or type_mistakes_in(group.cel):
                 yield Problem(_at(rule, group.line), f"rule {rule.name}: {group.path}: bad expression: {what}", hint)
         if isinstance(group, AnyOf) and not group.any:
             yield Problem(_at(rule), f"rule {rule.name}: {group.path}: holds no condition")

@@ -13,7 +13,7 @@ from rules.problems import did_you_mean
 from rules.quantities import MEASURES
 
 EXPRESSION_CHARS = 4096
-_MAPS = ("header", "attribute", "form")
+MAPS = ("header", "attribute", "form")
 MANY = ("to", "cc", "reply_to", "delivered_to", "recipient", "attachment_name", "attachment_type", "tags",
          "customer_tags", "flags", "phone")  # fmt: skip
 _FUNCTIONS = frozenset((
@@ -83,7 +83,7 @@ def values_of(view: View, names: Set[str]) -> dict[str, Any]:
 def named_values(view: View, source: str, names: Set[str]) -> dict[str, Any]:
     """What an expression's names stood for, to be shown: of maps what it asks for."""
     found = values_of(view, names)
-    for name in names & {*_MAPS}:
+    for name in names & {*MAPS}:
         found[name] = {key: value for key, value in found[name].items() if key in source}
     if "now" in found:
         found["now"] = found["now"].isoformat()

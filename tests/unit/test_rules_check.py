@@ -47,6 +47,11 @@ from tests.kit.policies import EXAMPLE, checked, example_policy, problems_in
         ("- {name: r, when: 'subject ==', tags: t}", "when: bad expression: mismatched input"),
         ("- {name: r, when: 'subjct == 1', tags: t}", "unknown name 'subjct'"),
         ("- {name: r, when: 'text.matches(\"a\")', tags: t}", "matches() is not available"),
+        ("- {name: r, when: 'size > \"big\"', tags: t}", "bad expression: types that do not fit (No such overload"),
+        ("- {name: r, when: 'automatic && to.contains(\"a\")', tags: t}", "do not fit (Undefined variable or"),
+        ("- {name: r, when: '(automatic == \"true\")', tags: t}", 'true or false, which never equals "true"'),
+        ("- {name: r, when: '\"5\" == size', tags: t}", 'size is a number, which never equals "5"'),
+        ("- {name: r, when: 'subject', tags: t}", "gives a text, not true or false (compare it with something)"),
         ("- {name: r, when: {queue: suport}, tags: t}", "unknown queue 'suport'"),
         ("- {name: r}", "rule r does nothing"),
         ("- {name: r, on: [], tags: t}", "on is empty (leave it out"),
@@ -97,6 +102,9 @@ def test_a_mistake_is_named_with_its_place(rules: str, problem: str) -> None:
         "- {name: a, order: 5, tags: t}\n- {name: b, order: 1, tags: u}",
         "- {name: n, when: {language: no, attribute.x: 12:30, account: on}, tags: [on, off, yes], set: {a: 1}}",
         "",
+        '- {name: r, when: \'size == 5 + 3 || to[0] == "x" || header.x == "a" || int(subject) > 3\', tags: t}',
+        '- {name: r, when: \'to.exists(size, size == "x") && attribute.size != "3"\', tags: t}',
+        "- {name: r, when: 'now.getHours() >= 9 && contacts_7d == 2 && business_hours == \"open\"', tags: t}",
     ],
 )
 def test_no_false_alarm(rules: str) -> None:
