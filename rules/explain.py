@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, tzinfo
 from typing import Any
 
 from schemas.decision import ActionTrace, Decision, Failed, RuleTrace
@@ -29,12 +30,13 @@ _COMPARISON = re.compile(f"(.*?) (not )?({'|'.join((*_OPERATORS, 'exists', 'cel'
 TEXT_CUT = "the text fills the 64 KiB that rules see; what is behind stands in the raw payload only"
 
 
-def describe(decision: Decision) -> list[str]:
-    """Lines from the outcome to the rules that did not fire."""
+def describe(decision: Decision, zone: tzinfo = UTC) -> list[str]:
+    """Lines from the outcome to the rules that did not fire; times in `zone`."""
     lines = [_outcome(decision)]
     lines.append(f"priority {decision.tier} because of {decision.tier_why or 'no row of the priority table'}")
     target, _, why = decision.target_why.partition(": ")
-    lines.append(f"due {decision.deadline:%Y-%m-%d %H:%M} UTC" + (f" because {why} ({target})" if why else ""))
+    due = f"due {decision.deadline.astimezone(zone):%Y-%m-%d %H:%M} {zone}"
+    lines.append(due + (f" because {why} ({target})" if why else ""))
     if decision.text_cut:
         lines.append(TEXT_CUT)
     if decision.refused:

@@ -5,8 +5,9 @@ with the same version decide alike; where a line stands in a file is kept for me
 """
 
 import hashlib
-from datetime import timedelta
+from datetime import UTC, timedelta, tzinfo
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 import orjson
 from pydantic import (
@@ -295,6 +296,9 @@ class Conversations(Config):
     reference: Annotated[str, AfterValidator(_with_number)] = "SB-{number}"
 
 
+DEFAULT_CALENDAR = "default"
+
+
 class PolicySource(Config):
     """One whole policy. `to_json` and `from_json` carry it between processes without loss."""
 
@@ -319,6 +323,12 @@ class PolicySource(Config):
         # Rules run by (order, name), so neither their order in the file nor the file's name decides anything.
         data["rules"] = [rule_content(rule) for rule in sorted(self.rules, key=lambda r: (r.order, r.name))]
         return "p-" + hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
+
+    def zone_of(self, queue: str | None) -> tzinfo:
+        """The time zone of the queue's business hours."""
+        own = self.queues[queue].business_hours if queue in self.queues else None
+        hours = self.business_hours.get(own or DEFAULT_CALENDAR)
+        return ZoneInfo(hours.timezone) if hours is not None else UTC
 
     def without_rules(self) -> dict[str, Any]:
         """Everything that decides, but for the rules."""

@@ -8,12 +8,10 @@ from typing import Any
 from rules.calendar import ALWAYS, Calendar, compile_calendar
 from rules.compile import CompiledRules, compile_rules
 from rules.index import Index
-from rules.model import PolicySource
+from rules.model import DEFAULT_CALENDAR, PolicySource
 from rules.signals import Signals
 from rules.templates import Template, compile_template
 from schemas.errors import ConfigError
-
-DEFAULT_CALENDAR = "default"
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,14 +99,17 @@ def rules_router(database: Database, clock: Clock, token: TokenCheck) -> APIRout
 
     @router.get("/interactions/{key}", summary="Why one interaction was decided so")
     async def interaction_(principal: Signed, key: str) -> dict[str, Any]:
-        queues = _queues(principal)
+        queues, policy = _queues(principal), await active()
 
         def work(conn: Connection) -> tuple[Interaction, list[str]]:
             found = ledger.load(conn, [key]).get(key)
             if found is None or not _may_see(conn, found.conversation_id, queues):
                 raise NotFound(f"there is no interaction {key}")
             made = decisions.latest(conn, [key])
-            return found, [*describe(made[key][0])] if key in made else ["not decided yet"]
+            if key not in made:
+                return found, ["not decided yet"]
+            decision, _ = made[key]
+            return found, describe(decision, policy.source.zone_of(decision.queue or decision.fallback_queue))
 
         found, why = await database.read(work)
         return {**_named(found), "text": found.text[:4000], "why": why}
@@ -124,7 +127,11 @@ def rules_router(database: Database, clock: Clock, token: TokenCheck) -> APIRout
         facts = structs.Facts(customer_tier=body.customer_tier, agreement=body.agreement, known=True)
         decision = as_model(decide_safely(policy, as_struct(accepted), facts, now))
         answer = decision.answer
-        return {"why": describe(decision), "answer": answer.text if answer else None, "version": policy.version}
+        return {
+            "why": describe(decision, policy.source.zone_of(decision.queue or decision.fallback_queue)),
+            "answer": answer.text if answer else None,
+            "version": policy.version,
+        }
 
     @router.post("/dry-run", summary="What a draft of the rules would have decided otherwise")
     async def dry_run_(principal: Signed, body: Draft) -> dict[str, Any]:

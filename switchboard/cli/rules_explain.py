@@ -3,7 +3,7 @@
 import asyncio
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,6 +27,9 @@ from switchboard.cli.rules_inputs import (
     moment_from,
     policy_from,
 )
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 
 def explain(
@@ -64,13 +67,13 @@ def explain(
                 unread += error.problems
                 continue
             title = f"{path} (policy {policy.version} of {place})"
-            found.append((title, _decide(policy, interaction, facts, moment, everything), ""))
-    for title, decision, refused in found:
+            found.append((title, policy.source, _decide(policy, interaction, facts, moment, everything), ""))
+    for title, source, decision, refused in found:
         if json:
             emit([explained(decision, refused)])
             continue
         out().print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
-        for line in describe(decision):
+        for line in describe(decision, source.zone_of(decision.queue or decision.fallback_queue)):
             out().print(f"  {line}", markup=False, highlight=False)
         if refused:
             out().print(f"  the answer was not given: {refused}", markup=False, highlight=False)
@@ -87,9 +90,9 @@ def _decide(policy: Policy, interaction: Interaction, facts: Facts, now: datetim
 
 async def _recorded(
     identity: str, rules: Path | None, facts: Facts | None, at: datetime | None, everything: bool, anew: bool
-) -> list[tuple[str, Decision, str]]:
+) -> list[tuple[str, PolicySource, Decision, str]]:
     """The decisions as they were made; `anew`: what would be decided with what was asked for."""
-    from store import decisions, ledger, policies  # with --file no store is needed
+    from store import decisions, ledger  # with --file no store is needed
     from switchboard.base import opened
     from switchboard.trace import targets
 
@@ -101,7 +104,9 @@ async def _recorded(
         if not made:
             raise NotFound(f"{identity}: there is no decision yet")
         if not anew:
-            return [(f"{d.interaction_id} (round {d.round}, policy {d.policy_version})", d, told) for d, told in made]
+            sources = await base.database.read(lambda conn: {d.policy_version: _source(conn, d) for d, _ in made})
+            titles = [f"{d.interaction_id} (round {d.round}, policy {d.policy_version})" for d, _ in made]
+            return [(title, sources[d.policy_version], d, told) for title, (d, told) in zip(titles, made, strict=True)]
         last = {d.interaction_id: d for d, _ in made}
         known = await base.database.read(lambda conn: ledger.load(conn, list(last)))
         answers = []
@@ -109,12 +114,17 @@ async def _recorded(
             if rules:
                 source = policy_from(rules)
             else:
-                version = before.policy_version
-                body = await base.database.read(lambda conn, version=version: policies.body(conn, version))  # type: ignore[misc]
-                source = PolicySource.from_json(body)
+                source = await base.database.read(lambda conn, before=before: _source(conn, before))  # type: ignore[misc]
             moment = at or before.decided_at
             policy = compile_policy(source)
             place = f" of {rules.resolve()}" if rules else ""
             answer = _decide(policy, known[key], facts or before.facts, moment, everything)
-            answers.append((f"{key} (decided anew by policy {policy.version}{place})", answer, ""))
+            answers.append((f"{key} (decided anew by policy {policy.version}{place})", source, answer, ""))
         return answers
+
+
+def _source(conn: "Connection", decision: Decision) -> PolicySource:
+    """The policy that made it."""
+    from store import policies
+
+    return PolicySource.from_json(policies.body(conn, decision.policy_version))

@@ -1,5 +1,7 @@
 """Why a rule did not fire, in words: every comparison that mattered, with the value that it met."""
 
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from router.core.triage import decide
@@ -109,3 +111,18 @@ def test_of_many_values_it_says_how_many_more_there_are_and_a_flag_is_no_text() 
     assert flag is not None
     assert many.expected == ["a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "… and 2 more"]
     assert (flag.expected, flag.actual) == (True, False)
+
+
+def test_due_is_told_in_the_local_time_of_the_queue() -> None:
+    always = {"mon-sun": ["00:00-24:00"]}
+    hours = {name: {"timezone": zone, "hours": always} for name, zone in (("default", "Europe/Berlin"), ("us", "EST"))}
+    chosen = policy(
+        "- {name: r, when: {channel: email}, queue: overseas}",
+        business_hours=hours,
+        queues={"general": {}, "overseas": {"business_hours": "us"}},
+    )
+    made = as_model(decide(chosen, as_struct(accepted()), Facts(), NOW))
+    (due,) = [line for line in describe(made, chosen.source.zone_of("overseas")) if line.startswith("due ")]
+    assert due.startswith(f"due {made.deadline.astimezone(ZoneInfo('EST')):%Y-%m-%d %H:%M} EST because ")
+    assert [str(chosen.source.zone_of(queue)) for queue in ("general", None, "gone")] == ["Europe/Berlin"] * 3
+    assert str(policy("").source.zone_of("general")) == "UTC"
