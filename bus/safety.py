@@ -32,6 +32,13 @@ def producer_options(address: str, *, embedded: bool, compression: Compression =
     }
 
 
+def fetch_wait_ms(*, embedded: bool) -> int:
+    """How long a fetch may wait for records. The embedded broker holds it for all of that time, even when records come
+    in: so long does an interaction wait there, at worst, twice."""
+    import os
+    return int(os.environ.get("SB_FETCH","100")) if embedded else 500
+
+
 def consumer_options(address: str, group: str, *, embedded: bool) -> dict[str, Any]:
     """Options for AIOKafkaConsumer as a member of `group`."""
     return {
@@ -43,14 +50,14 @@ def consumer_options(address: str, group: str, *, embedded: bool) -> dict[str, A
         "isolation_level": "read_committed" if not embedded else "read_uncommitted",
         "request_timeout_ms": 5_000 if embedded else 20_000,
         "max_poll_interval_ms": 300_000,
-        # The embedded broker lets a join wait for half the session timeout (measured: 6 s, 3 s; 3 s, 2 s),
-        # and holds a fetch for the whole of its wait even when records come in. It counts generations
-        # from 0, at which aiokafka does not say goodbye: a member that left stays until its session ends.
+        # The embedded broker lets a join wait for half the session timeout (measured: 6 s, 3 s; 3 s, 2 s). It
+        # counts generations from 0, at which aiokafka does not say goodbye: a member that left stays until its
+        # session ends.
         # Elsewhere: the partitions of a member that was killed are idle for this long.
         "session_timeout_ms": 3_000 if embedded else 10_000,
         "heartbeat_interval_ms": 500 if embedded else 2_000,
         "rebalance_timeout_ms": 3_000 if embedded else 30_000,
-        "fetch_max_wait_ms": 100 if embedded else 500,
+        "fetch_max_wait_ms": fetch_wait_ms(embedded=embedded),
     }
 
 

@@ -124,7 +124,7 @@ def _name(rule: Rule, key: str, value: str | None, known: Mapping[str, object], 
 def _conditions(rule: Rule, when: Condition, source: PolicySource) -> Iterator[Problem]:
     for group in _groups(when):
         if isinstance(group, Expression):
-            for what, hint in mistakes_in(group.cel) or type_mistakes_in(group.cel):
+            for what, hint in mistakes_in(group.cel) or type_mistakes_in(group.cel, source.queues):
                 yield Problem(_at(rule, group.line), f"rule {rule.name}: {group.path}: bad expression: {what}", hint)
         if isinstance(group, AnyOf) and not group.any:
             yield Problem(_at(rule), f"rule {rule.name}: {group.path}: holds no condition")

@@ -1,12 +1,14 @@
 """Types in a CEL expression that can never fit, found before it runs: by trying it on made-up values of the right
 types, and by reading what is compared with `==`, which CEL takes for plainly unequal."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
 from rules.bounds import read, signs
 from rules.expression import MANY, MAPS, names_in
 from rules.fields import FIELDS
+from rules.problems import did_you_mean
 from rules.quantities import MEASURES
 
 _UNFIT = "No such overload", "Unsupported operation", "Undefined variable or function"
@@ -18,10 +20,10 @@ _AFTER = _BEFORE | {"[", "("}
 """Beside an operand these make it a part of something else."""
 
 
-def type_mistakes_in(source: str) -> list[tuple[str, str]]:
-    """Of an expression without other mistakes, each with a hint. Only what is sure: nothing is said about what depends
-    on a value, such as a missing key."""
-    found = [*_never_equal(source)]
+def type_mistakes_in(source: str, queues: Collection[str]) -> list[tuple[str, str]]:
+    """Of an expression without other mistakes, each with a hint. `queues`: those there are. Only what is sure: nothing
+    is said about what depends on a value, such as a missing key."""
+    found = [*_never_equal(source, queues), *_header_names(source)]
     for filled in (False, True):
         found += [each for each in _tried(source, filled) if each not in found]
     return found
@@ -46,7 +48,7 @@ def _tried(source: str, filled: bool) -> list[tuple[str, str]]:
     return [(f"gives {_WORDS.get(type(given), type(given).__name__)}, not true or false", "compare it with something")]
 
 
-def _never_equal(source: str) -> list[tuple[str, str]]:
+def _never_equal(source: str, queues: Collection[str]) -> list[tuple[str, str]]:
     """A field beside a literal of another type, with nothing else on either side."""
     found: list[tuple[str, str]] = []
     fields = names_in(source) - read(source).bound
@@ -57,9 +59,24 @@ def _never_equal(source: str) -> list[tuple[str, str]]:
             continue
         for name, literal in ((left, right), (right, left)):
             held, value = type(_sample(name, True)) if name in fields else None, _literal(literal)
-            if held is not None and value is not None and held is not value:
+            if held is None or value is None:
+                continue
+            if held is not value:
                 found.append((f"{name} is {_WORDS[held]}, which never equals {literal}", ""))
+            elif value is str:
+                word, known = literal[1:-1], queues if name == "queue" else FIELDS[name].values
+                if word and known and "\\" not in word and word not in known:
+                    found.append((f"{name} is never {literal}", did_you_mean(word, known)))
     return found
+
+
+def _header_names(source: str) -> list[tuple[str, str]]:
+    """`header["List-Id"]`, `"List-Id" in header`: the map's names are in lower case."""
+    tokens = [*signs(source)[0], "", "", ""]
+    asked = [tokens[at + 2] for at, sign in enumerate(tokens) if sign == "header" and tokens[at + 1] in ("[", ".")]
+    asked += [tokens[at] for at, sign in enumerate(tokens) if tokens[at + 1 : at + 3] == ["in", "header"] and sign]
+    wrong = [name for name in asked if name != name.lower()]
+    return [(f"the names in header are in lower case, {name} is not", name.lower()) for name in wrong]
 
 
 def _literal(sign: str) -> type | None:

@@ -19,6 +19,7 @@ from faust.types import StreamT
 
 from bus.port import Sink
 from bus.records import Outgoing, Place
+from bus.safety import fetch_wait_ms
 from bus.topics import INTERACTIONS
 from router.hosts import batch_transport
 from router.hosts.bus_host import GROUP
@@ -159,7 +160,7 @@ class FaustHost:
             web_enabled=False,
             worker_redirect_stdouts=False,
         )
-        app.transport.fetch_max_wait_ms = 100 if self._embedded else 500
+        app.transport.fetch_max_wait_ms = fetch_wait_ms(embedded=self._embedded)
         schema = batch_transport.Batches(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
         self._triage_agent(app, app.topic(INTERACTIONS, schema=schema))
         return app

@@ -51,6 +51,10 @@ from tests.kit.policies import EXAMPLE, checked, example_policy, problems_in
         ("- {name: r, when: 'automatic && to.contains(\"a\")', tags: t}", "do not fit (Undefined variable or"),
         ("- {name: r, when: '(automatic == \"true\")', tags: t}", 'true or false, which never equals "true"'),
         ("- {name: r, when: '\"5\" == size', tags: t}", 'size is a number, which never equals "5"'),
+        ("- {name: r, when: 'weekday == \"Monday\"', tags: t}", "weekday is never \"Monday\" ("),
+        ("- {name: r, when: 'queue == \"suport\"', tags: t}", 'queue is never "suport"'),
+        ("- {name: r, when: 'header[\"List-Id\"] == \"x\"', tags: t}", 'in lower case, "List-Id" is not ("list-id")'),
+        ("- {name: r, when: '\"List-Id\" in header', tags: t}", 'in lower case, "List-Id" is not ("list-id")'),
         ("- {name: r, when: 'subject', tags: t}", "gives a text, not true or false (compare it with something)"),
         ("- {name: r, when: {queue: suport}, tags: t}", "unknown queue 'suport'"),
         ("- {name: r}", "rule r does nothing"),
@@ -104,7 +108,7 @@ def test_a_mistake_is_named_with_its_place(rules: str, problem: str) -> None:
         "",
         '- {name: r, when: \'size == 5 + 3 || to[0] == "x" || header.x == "a" || int(subject) > 3\', tags: t}',
         '- {name: r, when: \'to.exists(size, size == "x") && attribute.size != "3"\', tags: t}',
-        "- {name: r, when: 'now.getHours() >= 9 && contacts_7d == 2 && business_hours == \"open\"', tags: t}",
+        '- {name: r, when: \'now.getHours() >= 9 && contacts_7d == 2 && business_hours == "open" && tier == ""\', tags: t}',
     ],
 )
 def test_no_false_alarm(rules: str) -> None:

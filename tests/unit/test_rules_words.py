@@ -31,6 +31,11 @@ from rules.words import normal, phrase
         ("order", "我的order號", True),
         ("ऑर्डर", "मेरा ऑर्डर कहाँ", True),
         ("कम", "कमी", False),  # a vowel sign goes on with the word
+        ("d'ouverture", "horaires d’ouverture", True),  # as phones, Word and many keyboards write it
+        ("can’t log in", "I can't log in", True),
+        ("e-mail", "my e‑mail", True),
+        ('"express"', "„express“", True),
+        ("O'Brien", "北京 O’Brien", True),  # the long way
         ("order", "o\u200br\u00add\u2060er", True),
         ("tel", "℡", True),
         ("", "anything", True),
