@@ -10,6 +10,7 @@ from rules.folding import normal
 
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")
 """RFC 3490 §3.1: what stands between the labels of a domain."""
+_BETWEEN_DIGITS = re.compile(r"[\s()./-]+")
 _NONE = "\ufffd"
 _LABEL = re.compile(r"[a-z0-9_*-]*")
 
@@ -38,6 +39,11 @@ def domain_form(written: str) -> str:
 def domain_of(written: str) -> str:
     """What stands behind the `@` of an address, as it came; of what has no `@`, all of it."""
     return written.rpartition("@")[2]
+
+
+def phone_form(written: str) -> str:
+    """A phone number without what people put between its digits: `+49 (30) 12-34` is `+49301234`."""
+    return _BETWEEN_DIGITS.sub("", normal(written))
 
 
 def _label(written: str) -> str | None:

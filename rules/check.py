@@ -14,6 +14,8 @@ from rules.problems import NAMELESS, Problem, did_you_mean, nearest_place, place
 from rules.shadows import contradiction, dead_parts, shadowed, stops
 from rules.templates import default_language, problems_of
 
+MAX_PHRASES = 50_000
+"""Of a policy. An index of more takes many seconds to make where they are much alike."""
 _ACTIONS = ("answer", "queue", "tier", "target", "tags", "skills", "set", "hold", "close", "affinity",
             "notify", "webhook", "stop")  # fmt: skip
 
@@ -98,8 +100,13 @@ def _at(rule: Rule, line: int = 0) -> str:
 def _rules(source: PolicySource, unsure: Set[str], misread: set[str]) -> Iterator[Problem]:
     """`misread` grows by the places of rules whose conditions cannot be understood."""
     first: dict[str, Rule] = {}
+    phrases = 0
     for rule in source.rules:
         place = _at(rule)
+        before, phrases = phrases, phrases + _phrases(rule)
+        if before <= MAX_PHRASES < phrases:
+            hint = "one regex, or a list for each field, may do for many"
+            yield Problem(place, f"rule {rule.name}: the rules look for more than {MAX_PHRASES} phrases by now", hint)
         other = first.setdefault(rule.name, rule)
         if other is not rule and rule.name != NAMELESS:
             yield Problem(place, f"rule {rule.name}: the name is taken", f"by {place_of(other.file, other.line)}")
@@ -113,6 +120,10 @@ def _rules(source: PolicySource, unsure: Set[str], misread: set[str]) -> Iterato
             for problem in _conditions(rule, rule.when, source):
                 misread.add(place)
                 yield problem
+
+
+def _phrases(rule: Rule) -> int:
+    return sum(len(leaf.texts) for leaf in _leaves(rule) if leaf.operator in ("contains", "contains_all"))
 
 
 def _name(rule: Rule, key: str, value: str | None, known: Mapping[str, object], kind: str = "") -> Iterator[Problem]:

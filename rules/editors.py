@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from rules.fields import FIELDS, OPERATORS, Field
 from rules.model import LISTS, Operator, Rule
+from rules.parse import MAX_PARTS
 from rules.quantities import CLOCK, DAYS_BACK, DURATION, MEASURES, NUMBER, SPAN, WINDOW
 from schemas.decision import TIERS, CloseReason
 from schemas.interaction import Occasion
@@ -26,6 +27,7 @@ def json_schema() -> dict[str, Any]:
             "any": {"$ref": "#/$defs/conditions"},
             "not": {"$ref": "#/$defs/condition"},
             **{name: _written_apart(name, field) if field.named else _field(field) for name, field in FIELDS.items()},
+            "sender_domain": _of_domains(FIELDS["sender_domain"]),
         },
         "patternProperties": {_pattern(name): _field(field) for name, field in FIELDS.items() if field.named},
         "minProperties": 1,
@@ -44,9 +46,25 @@ def json_schema() -> dict[str, Any]:
         },
         "$defs": {
             "condition": {"anyOf": [condition, expression]},
-            "conditions": {"type": "array", "items": {"$ref": "#/$defs/condition"}, "minItems": 1},
+            "conditions": {
+                "type": "array",
+                "items": {"$ref": "#/$defs/condition"},
+                "minItems": 1,
+                "maxItems": MAX_PARTS,
+            },
         },
     }
+
+
+def _of_domains(field: Field) -> dict[str, Any]:
+    """Whole domains: wildcards are `sender`'s."""
+    stars = {"type": "string", "pattern": r"\*"}
+    found = {"type": "array", "contains": stars}
+    said = {
+        "type": "object",
+        "anyOf": [{"properties": {each: {"anyOf": [stars, found]}}, "required": [each]} for each in ("equals", "in")],
+    }
+    return {**_field(field), "not": {"anyOf": [stars, found, said]}}
 
 
 def _pattern(name: str) -> str:

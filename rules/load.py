@@ -241,8 +241,21 @@ def _read(path: Path, name: str, problems: list[Problem]) -> str | None:
     return None
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith((".", "README")))
+def _files(folder: Path, written: str, problems: list[Problem]) -> list[Path]:
+    """What a person has put there. What cannot be read is told: a gate that is not there holds nobody up."""
+    found = []
+    for path in sorted(each for each in folder.iterdir() if not each.name.startswith((".", "README"))):
+        name = f"{written.rstrip('/')}/{path.name}"
+        if path.is_file():
+            found.append(path)
+        elif path.is_dir():
+            if any(each.suffix in (".yaml", ".yml", ".txt", ".html") for each in path.iterdir()):
+                problems.append(Problem(name, "is a folder: what is in it would not be read", "move its files up"))
+        elif path.is_symlink():
+            problems.append(Problem(name, "leads nowhere", f"the link names {str(path.readlink())!r}"))
+        else:
+            problems.append(Problem(name, "is no file"))
+    return found
 
 
 def _rules(
@@ -252,7 +265,9 @@ def _rules(
     path = config_dir / written
     if path.is_dir():
         # Behaviour cases may lie beside the rules.
-        kept = [item for item in _files(path) if not item.name.endswith((".cases.yaml", ".cases.yml"))]
+        kept = [
+            item for item in _files(path, written, problems) if not item.name.endswith((".cases.yaml", ".cases.yml"))
+        ]
         files = [(item, f"{written.rstrip('/')}/{item.name}") for item in kept]
     elif path.is_file():
         files = [(path, written)]
@@ -285,7 +300,7 @@ def _templates(
     texts: dict[tuple[str, str], tuple[str, str, str]] = {}
     html: dict[tuple[str, str], tuple[str, str]] = {}
     unread: list[tuple[str, str]] = []
-    for path in _files(folder):
+    for path in _files(folder, written, problems):
         name = f"{written.rstrip('/')}/{path.name}"
         match = _TEMPLATE.fullmatch(path.name)
         if match is None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import re2
 
-from rules.addresses import address_form, domain_form, ending_form
+from rules.addresses import address_form, domain_form, ending_form, phone_form
 from rules.fields import FIELDS, View
 from rules.index import phrases_of
 from rules.model import Leaf
@@ -54,6 +54,8 @@ def value_test(leaf: Leaf) -> Callable[[Values], bool]:
 def _value_form(leaf: Leaf) -> Callable[[str], str]:
     if leaf.field == "sender_domain":
         return domain_form
+    if _is_phone(leaf):
+        return phone_form
     return address_form if _is_address(leaf) else normal
 
 
@@ -61,9 +63,15 @@ def text_form(leaf: Leaf) -> Callable[[str], str]:
     """How the texts of a comparison are written to be compared with values."""
     if leaf.field == "sender_domain" or leaf.operator == "domain":
         return domain_form
+    if _is_phone(leaf):
+        return phone_form
     if _is_address(leaf):
         return ending_form if leaf.operator == "ends_with" else address_form
     return normal
+
+
+def _is_phone(leaf: Leaf) -> bool:
+    return leaf.field in ("phone", "called") and leaf.operator in ("equals", "in", "starts_with", "ends_with")
 
 
 def _is_address(leaf: Leaf) -> bool:

@@ -20,6 +20,8 @@ from rules.typed import typed_problems
 from rules.words import normal
 
 MAX_DEPTH = 20
+MAX_PARTS = 1000
+"""Of one any or all: each is compared with each other to find what excludes itself."""
 _MEANT = {"contains_any": "contains", "matches": "regex", "lt": "less_than", "lte": "at_most", "gt": "more_than",
           "gte": "at_least"}  # fmt: skip
 """Names for operators that people bring along, and what they are called here."""
@@ -148,6 +150,10 @@ class Reader:
         if not isinstance(tree, list) or not (tree or _incomplete(tree)):
             self.problem(line, f"{label}: {path}: holds a list of conditions, at least one")
             return _UNREAD
+        if len(tree) > MAX_PARTS:
+            hint = "contains, in and domain take lists of values"
+            self.problem(line, f"{label}: {path}: has more than {MAX_PARTS} conditions", hint)
+            return _UNREAD
         lines = tree.lines if isinstance(tree, YamlList) else [line] * len(tree)
         parts = [
             self.condition(item, f"{path}[{number}]", at, label, depth)
@@ -255,6 +261,8 @@ def _misfit(name: str, field: Field, operator: str, item: Any) -> tuple[str, str
     if not (str(item) if operator == "regex" else normal(str(item))):
         hint = "use exists: false for an empty field" if "exists" in OPERATORS[field.kind] else ""
         return f"{operator} has an empty text", hint
+    if name == "sender_domain" and "*" in str(item):
+        return f"sender_domain is never {item!r}", f"sender: {{domain: {str(item)!r}}} knows wildcards"
     if field.values and operator in ("equals", "in") and _known(field, item) is None:
         return f"{name} is never {item!r}", did_you_mean(str(item), field.values)
     wrong = problem_of(operator, field.kind, str(item))

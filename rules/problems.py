@@ -4,6 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+SHOWN_CHARS = 400
+LIKELY_CHARS = 200
+"""Nobody misspells longer names, and comparing them takes long."""
 NAMELESS = "without a name"
 """What a rule is called that has none."""
 
@@ -16,7 +19,11 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.what}" + (f" ({self.hint})" if self.hint else "")
+        return f"{self.place}: {_short(self.what)}" + (f" ({_short(self.hint)})" if self.hint else "")
+
+
+def _short(words: str) -> str:
+    return words if len(words) <= SHOWN_CHARS else f"{words[:SHOWN_CHARS]} …"
 
 
 def in_order(problems: Iterable[str]) -> list[str]:
@@ -33,7 +40,7 @@ def in_order(problems: Iterable[str]) -> list[str]:
 def did_you_mean(written: str, known: Iterable[str]) -> str:
     """A hint for a name that does not exist: the nearest one, else what there is."""
     names = sorted(known)
-    near = get_close_matches(written, names, n=1, cutoff=0.6)
+    near = get_close_matches(written, names, n=1, cutoff=0.6) if len(written) <= LIKELY_CHARS else []
     if near:
         return f"did you mean {near[0]}?"
     if not names:

@@ -335,6 +335,8 @@ LETTERS = st.text(st.sampled_from("aÄßéøłŁŐİıŞşЁёйІ’“—…\u
 @given(text=LETTERS | TEXTS | ANY_TEXT)
 def test_the_quick_way_to_fold_a_text_gives_what_unicode_says(text: str) -> None:
     visible = re.sub(f"[{folding._INVISIBLE}]", "", text)
+    for typed, others in folding._TYPED:
+        visible = re.sub(f"[{others}]", typed, visible)
     assert normal(text) == " ".join(fold(visible).casefold().split())
 
 

@@ -1,5 +1,6 @@
 """Every mistake at once, each with file, line and a hint; and no false alarm."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ from tests.kit.policies import EXAMPLE, checked, example_policy, problems_in
         ("- {name: r, when: '(automatic == \"true\")', tags: t}", 'true or false, which never equals "true"'),
         ("- {name: r, when: '\"5\" == size', tags: t}", 'size is a number, which never equals "5"'),
         ("- {name: r, when: 'weekday == \"Monday\"', tags: t}", "weekday is never \"Monday\" ("),
+        ("- {name: r, when: {sender_domain: '*.example.org'}, tags: t}", "sender_domain is never '*.example.org'"),
         ("- {name: r, when: 'queue == \"suport\"', tags: t}", 'queue is never "suport"'),
         ("- {name: r, when: 'header[\"List-Id\"] == \"x\"', tags: t}", 'in lower case, "List-Id" is not ("list-id")'),
         ("- {name: r, when: '\"List-Id\" in header', tags: t}", 'in lower case, "List-Id" is not ("list-id")'),
@@ -108,7 +110,8 @@ def test_a_mistake_is_named_with_its_place(rules: str, problem: str) -> None:
         "",
         '- {name: r, when: \'size == 5 + 3 || to[0] == "x" || header.x == "a" || int(subject) > 3\', tags: t}',
         '- {name: r, when: \'to.exists(size, size == "x") && attribute.size != "3"\', tags: t}',
-        '- {name: r, when: \'now.getHours() >= 9 && contacts_7d == 2 && business_hours == "open" && tier == ""\', tags: t}',
+        "- {name: r, when: 'now.getHours() >= 9 && contacts_7d == 2 && business_hours == \"open\"', tags: t}",
+        '- {name: r, when: \'queue == "" || tier != ""\', tags: t}',
     ],
 )
 def test_no_false_alarm(rules: str) -> None:
@@ -184,6 +187,24 @@ def test_the_files_of_a_folder_and_all_their_mistakes(tmp_path: Path) -> None:
     ):
         assert any(one.startswith(start) and what in one for one in found), (start, what, found)
     assert len(found) == 13
+
+
+def test_what_lies_among_the_rules_and_cannot_be_read_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "rules"
+    (folder / "more").mkdir(parents=True)
+    (folder / "more" / "a.yaml").write_text("- {name: a, tags: t}")
+    (folder / ".git").mkdir()
+    (folder / "10-gate.yaml").symlink_to(tmp_path / "gone.yaml")
+    os.mkfifo(folder / "pipe.yaml")
+    (folder / "b.yaml").write_text("- {name: b, tags: t}")
+    with pytest.raises(ConfigError) as caught:
+        load_policy(tmp_path, {"rules": {"path": "rules"}})
+    told = [problem.replace(str(tmp_path), "") for problem in caught.value.problems]
+    assert told == [
+        "rules/10-gate.yaml: leads nowhere (the link names '/gone.yaml')",
+        "rules/more: is a folder: what is in it would not be read (move its files up)",
+        "rules/pipe.yaml: is no file",
+    ]
 
 
 def test_folders_that_are_not_there(tmp_path: Path) -> None:

@@ -202,7 +202,8 @@ def test_folders_that_hold_themselves_and_includes_end_in_a_clear_error(tmp_path
     (rules / "a.yaml").write_text("- {name: a, tags: x}")
     (rules / "again").symlink_to(rules)
     (tmp_path / "loop.yaml").symlink_to(tmp_path / "loop.yaml")
-    assert [rule.name for rule in load_policy(tmp_path, {"rules": {"path": "rules"}}).rules] == ["a"]
+    with pytest.raises(ConfigError, match=r"rules/again: is a folder"):
+        load_policy(tmp_path, {"rules": {"path": "rules"}})
     with pytest.raises(ConfigError, match=r"loop.yaml"):
         load_policy(tmp_path, {"rules": {"path": "loop.yaml"}})
     _, problems = parse_yaml("!include a.yaml", "f")
@@ -266,3 +267,19 @@ def test_editors_accept_the_example_and_see_mistakes() -> None:
     for wrong in ([{"tags": "x"}], [{"name": "r", "then": 1}], [{"name": "r", "when": {"subjct": "x"}}]):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(wrong, schema)
+
+
+def test_more_conditions_and_phrases_than_a_check_could_take_are_told() -> None:
+    parts = ", ".join(["{channel: chat}"] * 1001)
+    assert (
+        "when.any: has more than 1000 conditions" in problems_in(f"- {{name: r, when: {{any: [{parts}]}}, tags: t}}")[0]
+    )
+    words = ", ".join(f"w{number}" for number in range(50_001))
+    (problem,) = problems_in(f"- {{name: r, when: {{text: {{contains: [{words}]}}}}, tags: t}}")
+    assert "rule r: the rules look for more than 50000 phrases" in problem
+
+
+def test_a_mistake_in_something_endless_is_shown_in_short() -> None:
+    found = problems_in(f"- {{name: r, when: {{? {'x' * 100_000} : 1}}, tags: t}}")
+    assert "when.xxx" in found[0]
+    assert max(map(len, found)) < 2000
