@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, tzinfo
+from datetime import UTC, timedelta, tzinfo
 from typing import Any
 
 from schemas.decision import ActionTrace, Decision, Failed, RuleTrace
@@ -27,6 +27,8 @@ _OPERATORS = {
 _COMPARISON = re.compile(f"(.*?) (not )?({'|'.join((*_OPERATORS, 'exists', 'cel'))}) (.*)", re.DOTALL)
 """How `rules.conditions` writes one comparison of several: `channel not in [email, chat]`."""
 
+MINUTES = timedelta(minutes=15)
+"""What is due sooner is told to the second."""
 TEXT_CUT = "the text fills the 64 KiB that rules see; what is behind stands in the raw payload only"
 
 
@@ -35,7 +37,8 @@ def describe(decision: Decision, zone: tzinfo = UTC) -> list[str]:
     lines = [_outcome(decision)]
     lines.append(f"priority {decision.tier} because of {decision.tier_why or 'no row of the priority table'}")
     target, _, why = decision.target_why.partition(": ")
-    due = f"due {decision.deadline.astimezone(zone):%Y-%m-%d %H:%M} {zone}"
+    clock = "%H:%M" if decision.deadline - decision.decided_at > MINUTES else "%H:%M:%S"
+    due = f"due {decision.deadline.astimezone(zone):%Y-%m-%d} {decision.deadline.astimezone(zone):{clock}} {zone}"
     lines.append(due + (f" because {why} ({target})" if why else ""))
     if decision.text_cut:
         lines.append(TEXT_CUT)

@@ -39,6 +39,11 @@ def is_away(error: BaseException) -> bool:
     return sqlstate(error).startswith(_AWAY) or type(error).__module__.startswith("asyncpg.")
 
 
+def reason(error: BaseException) -> str:
+    """The driver's own words, without what SQLAlchemy adds for programmers."""
+    return str(getattr(error, "orig", None) or error) or type(error).__name__
+
+
 def sqlstate(error: BaseException) -> str:
     found: Any = getattr(getattr(error, "orig", error), "sqlstate", None)
     return found if isinstance(found, str) else ""

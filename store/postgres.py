@@ -9,7 +9,7 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from schemas.errors import StoreUnavailable
-from store.engine import BUSY_TIMEOUT_S, CALL_TIMEOUT_S, is_away, sqlstate
+from store.engine import BUSY_TIMEOUT_S, CALL_TIMEOUT_S, is_away, reason, sqlstate
 from store.sql import NEWS
 from store.wakeups import Wakeups
 
@@ -61,7 +61,7 @@ class PostgresEngine:
                 if attempt == 0 and getattr(error, "connection_invalidated", False):
                     continue
                 if is_away(error):
-                    raise StoreUnavailable(f"the store cannot be read: {error}") from error
+                    raise StoreUnavailable(f"the store cannot be read: {reason(error)}") from error
                 raise
         raise AssertionError("unreachable")
 
@@ -82,7 +82,7 @@ class PostgresEngine:
                 if attempt == 1 and not reached and getattr(error, "connection_invalidated", False):
                     continue
                 if is_away(error) or code in _LOST:
-                    raise StoreUnavailable(f"the store cannot be written: {error}") from error
+                    raise StoreUnavailable(f"the store cannot be written: {reason(error)}") from error
                 raise
 
     async def _transaction(self, work: Callable[[Connection], T], reached: list[str]) -> T:

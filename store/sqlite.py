@@ -7,14 +7,16 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import URL, Connection
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool
 
 from schemas.errors import ConfigError, StoreUnavailable
-from store.engine import BUSY_TIMEOUT_S, CALL_TIMEOUT_S, is_away
+from store.engine import BUSY_TIMEOUT_S, CALL_TIMEOUT_S, is_away, reason
 
 T = TypeVar("T")
 
@@ -33,7 +35,7 @@ class SqliteEngine:
 
     def __init__(self, url: URL, *, read_only: bool, changed: Callable[[], None]) -> None:
         url = url.set(drivername="sqlite+pysqlite")
-        self._read_only = read_only
+        self._read_only, self._path = read_only, url.database or ""
         self._changed = changed
         self._reader = _engine(url, writer=False)
         self._writer = self._reader if read_only else _engine(url, writer=True)
@@ -43,10 +45,16 @@ class SqliteEngine:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
+        try:
+            await self.read(_assert_durable)
+        except StoreUnavailable as error:
+            if self._read_only and self._path and not Path(self._path).exists():
+                raise StoreUnavailable(f"there is no store at {self._path} yet", hint="switchboard migrate") from error
+            raise
+        except DatabaseError as error:  # such as: file is not a database
+            raise ConfigError([f"{self._path} cannot be used: {reason(error)}"], hint="store.url names it") from error
         if self._read_only:
-            await self.read(lambda conn: None)
             return
-        await self.read(_assert_durable)
         self._task = asyncio.create_task(self._write_loop(), name="store-writer")
 
     async def stop(self) -> None:
@@ -74,7 +82,7 @@ class SqliteEngine:
                 return await asyncio.get_running_loop().run_in_executor(self._readers, reading)
         except Exception as error:
             if is_away(error):
-                raise StoreUnavailable(f"the store cannot be read: {error}") from error
+                raise StoreUnavailable(f"the store cannot be read: {reason(error)}") from error
             raise
 
     async def look(self, work: Callable[[Connection], T]) -> T:
@@ -119,7 +127,7 @@ class SqliteEngine:
                 results = [work(conn) for work in works]
         except Exception as error:
             if is_away(error):
-                return [(None, StoreUnavailable(f"the store cannot be written: {error}"))] * len(works)
+                return [(None, StoreUnavailable(f"the store cannot be written: {reason(error)}"))] * len(works)
             if len(works) == 1:
                 return [(None, error)]
             # One of them is at fault: each on its own, so that the others do not suffer.

@@ -51,6 +51,8 @@ class Found:
 
     looked_at: int = 0
     changed: int = 0
+    unread: int = 0
+    """Rows that cannot be read: they hide none of the others."""
     kinds: Counter[str] = field(default_factory=Counter)
     moves: Counter[Move] = field(default_factory=Counter)
     examples: dict[Move, list[dict[str, str]]] = field(default_factory=dict)
@@ -58,16 +60,18 @@ class Found:
     def add(self, other: "Found") -> None:
         self.looked_at += other.looked_at
         self.changed += other.changed
+        self.unread += other.unread
         self.kinds.update(other.kinds)
         self.moves.update(other.moves)
         for move, more in other.examples.items():
             self.examples[move] = (self.examples.get(move, []) + more)[:EXAMPLES]
 
     def as_json(self) -> dict[str, Any]:
-        """`looked_at`, `changed`, `changes` by kind, and `moves`, the most frequent first."""
+        """`looked_at`, `changed`, `unread`, `changes` by kind, and `moves`, the most frequent first."""
         return {
             "looked_at": self.looked_at,
             "changed": self.changed,
+            "unread": self.unread,
             "changes": {kind: self.kinds[kind] for kind in KINDS},
             "moves": [
                 {"kind": kind, "before": before, "after": after, "count": count,
@@ -92,7 +96,11 @@ def compare(active: bytes, draft: bytes, rows: Sequence[recorded.Recorded]) -> F
     active_policy, draft_policy, difference = _compiled(active, draft)
     found = Found(looked_at=len(rows))
     for body, decision in rows:
-        interaction, made = _interactions.decode(body), _decisions.decode(decision)
+        try:
+            interaction, made = _interactions.decode(body), _decisions.decode(decision)
+        except msgspec.MsgspecError:
+            found.unread += 1
+            continue
         if not difference.touches(interaction, made.facts, made.decided_at):
             continue
         # What the active policy decided is what it would decide: only what an older one decided is decided again.

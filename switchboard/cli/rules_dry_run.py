@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import get_context
@@ -19,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rules.cases import moment
 from rules.model import PolicySource
 from schemas.durations import parse_duration
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, SwitchboardError
 from store import policies, recorded
 from switchboard.base import opened
 from switchboard.cli.app import configuration, quiet_logs
@@ -67,7 +68,8 @@ def dry_run(
         rows.append([move["kind"], move["before"] or "–", move["after"] or "–", move["count"], told])
     if rows:
         table("What would change", ("kind", "before", "after", "count", "examples"), rows)
-    err.print(f"{result.looked_at} interactions, {result.changed} would change ({took:.1f} s)")
+    unread = f", {result.unread} cannot be read" if result.unread else ""
+    err.print(f"{result.looked_at} interactions, {result.changed} would change{unread} ({took:.1f} s)")
 
 
 def _since(written: str) -> datetime:
@@ -85,7 +87,7 @@ async def run(
     begin: Callable[[int], None], progress: Callable[[int], None],
 ) -> Found:  # fmt: skip
     """Compare all that was accepted since then; the pool's processes read the store themselves. `begin` is told how
-    many interactions there are, `progress` how many are done."""
+    many interactions there are, `progress` how many are done. Raises StoreUnavailable, SwitchboardError."""
     async with opened(configured, read_only=True) as base:
         database = base.database
         total = await database.read(lambda conn: recorded.count(conn, since))
@@ -101,6 +103,9 @@ async def run(
             async with asyncio.timeout(PAGE_TIMEOUT_S):
                 whole.add(await page)
             progress(min(total, number * PAGE))
+    except (BrokenProcessPool, TimeoutError) as error:
+        what = "took too long" if isinstance(error, TimeoutError) else "died; the memory may not do"
+        raise SwitchboardError(f"a process that decides {what}", hint="look less far back: --since 1d") from error
     finally:
         for page in pages:
             page.cancel()
