@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from store.schema import upgrade
 from tests.kit.contacts import NOW, arrival, chat, email
 from tests.kit.events import examples
 from tests.kit.policies import example_policy
+from tests.kit.prefork import switchboard
 
 pytestmark = pytest.mark.acceptance
 ROOT = Path(__file__).parents[2]
@@ -38,11 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def sb(folder: Path, *words: str, config: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "switchboard", *(["--config", "site/switchboard.yaml"] if config else []), *words]
-    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "200"}
-    return subprocess.run(
-        argv, cwd=folder, env=environment, input=stdin, capture_output=True, text=True, timeout=60, check=False
-    )
+    return switchboard(*(["--config", "site/switchboard.yaml"] if config else []), *words, cwd=folder, stdin=stdin)
 
 
 def rows(done: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:

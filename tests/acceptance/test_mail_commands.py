@@ -23,6 +23,7 @@ from tests.kit.contacts import NOW
 from tests.kit.dovecot import Dovecot
 from tests.kit.mails import mail
 from tests.kit.oauth_server import OAuthServer
+from tests.kit.prefork import switchboard
 
 pytestmark = pytest.mark.acceptance
 ROOT = Path(__file__).parents[2]
@@ -41,9 +42,7 @@ def command(config: Path, *words: str) -> list[str]:
 
 
 def sb(config: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(config, *words), env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
-    )
+    return switchboard("--config", str(config), "channels", *words)
 
 
 def test_login_shows_a_code_waits_for_the_person_and_proves_that_the_mailbox_opens(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from channels.email.parser.report import blank
+from tests.kit.prefork import switchboard
 
 pytestmark = pytest.mark.acceptance
 
@@ -19,15 +20,8 @@ MAIL = b"From: Ann <ann@example.org>\nTo: help@shop.example\nSubject: Hi\nMessag
 
 
 def run(*args: str | Path, cwd: Path) -> tuple[int, list[dict[str, Any]], str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "switchboard", "channels", "parse", "email", *map(str, args), "--json"],
-        cwd=cwd,
-        capture_output=True,
-        timeout=60,
-        env={name: value for name, value in os.environ.items() if not name.startswith("SWITCHBOARD_")}
-        | {"PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()
+    done = switchboard("channels", "parse", "email", *map(str, args), "--json", cwd=cwd)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:

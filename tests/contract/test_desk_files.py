@@ -2,8 +2,6 @@
 
 import asyncio
 import io
-import os
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from store import deliveries, replies
 from switchboard import Conflict, QueueConsumer
 from tests.contract.test_desk_api import BODY, Site, site  # noqa: F401 - a fixture
 from tests.kit.contacts import NOW, chat, email
+from tests.kit.prefork import switchboard
 
 FILES = "/api/desk/files"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -174,13 +173,9 @@ async def test_the_command_line_attaches_files(site: Site, tmp_path: Path) -> No
     item = (await site.item(asked)).id
 
     async def answer(*words: str) -> tuple[int, str]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "switchboard", "agents", "answer", item, *words, "--url", site.url),
-            env={**os.environ, "SWITCHBOARD_TOKEN": site.tokens["ada"]},
-            stderr=asyncio.subprocess.PIPE,
-        )
-        _, said = await asyncio.wait_for(process.communicate(), 60)
-        return process.returncode or 0, said.decode()
+        argv, env = ("agents", "answer", item, *words, "--url", site.url), {"SWITCHBOARD_TOKEN": site.tokens["ada"]}
+        done = await asyncio.to_thread(switchboard, *argv, env=env)
+        return done.returncode, done.stderr
 
     code, said = await answer("Enclosed.", "--attach", str(tmp_path / "nothing"))
     assert (code != 0, "there is no such file" in said) == (True, True), said
@@ -194,14 +189,9 @@ async def test_the_command_line_shows_ids_and_takes_references(site: Site) -> No
     asked, other = await site.queued(email(), email("m2", sender="bob@example.net"))
 
     async def agents(*words: str) -> tuple[int, str, str]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "switchboard", "agents", *words, "--url", site.url),
-            env={**os.environ, "SWITCHBOARD_TOKEN": site.tokens["ada"]},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        told, said = await asyncio.wait_for(process.communicate(), 60)
-        return process.returncode or 0, told.decode(), said.decode()
+        argv, env = ("agents", *words, "--url", site.url), {"SWITCHBOARD_TOKEN": site.tokens["ada"]}
+        done = await asyncio.to_thread(switchboard, *argv, env=env)
+        return done.returncode, done.stdout, done.stderr
 
     _, told, _ = await agents("queue", "--json")
     waiting = [orjson.loads(line) for line in told.splitlines()]
