@@ -4,21 +4,25 @@ import asyncio
 import email
 import email.policy
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiosmtplib
 import orjson
 import pytest
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from bus.topics import NOTIFICATIONS
+from channels.email.sending import book as book_
 from channels.email.sending import links as links_
 from channels.email.sending import sender as sender_
 from channels.email.sending import transfer as transfer_
+from channels.email.sending.book import Book
 from channels.email.sending.links import Links
+from channels.email.sending.relay_alarm import RelayAlarm
 from channels.email.settings import SmtpSettings
 from runtime.clock import SystemClock
 from schemas.errors import StoreUnavailable
@@ -192,6 +196,36 @@ async def test_a_relay_that_is_away_is_told_from_one_that_says_later(
     assert (outcome.state, outcome.away) == (D.DEFERRED, away)
 
 
+@pytest.mark.parametrize(
+    ("octets", "words"),
+    [
+        ("Empfänger unbekannt".encode("latin-1"), "Empfänger unbekannt"),
+        ("Empfänger".encode() + b" \x84unbekannt\x93", "Empfänger „unbekannt“"),
+        (b"a\x00b\x1b[31m\x81", "a b [31m�"),
+    ],
+)
+async def test_words_that_are_not_utf8_can_be_read_and_written(sink: SmtpSink, octets: bytes, words: str) -> None:
+    sink.faults["RCPT"] = told(b"550 5.1.1 " + octets)
+    outcome = await attempt(sink)
+    assert (outcome.state, outcome.detail) == (D.FAILED, f"RCPT: 550 5.1.1 {words}")
+
+
+def told(octets: bytes) -> str:
+    return octets.decode("utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize(("at", "state"), [("rcpt", D.DEFERRED), ("give_back", D.UNKNOWN)])
+async def test_an_attempt_never_raises(
+    sink: SmtpSink, at: str, state: DeliveryState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bug(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug, as told")
+
+    monkeypatch.setattr(Links if at == "give_back" else aiosmtplib.SMTP, at, bug)
+    outcome = await attempt(sink)
+    assert (outcome.state, "a bug, as told" in outcome.detail) == (state, True)
+
+
 class TestLedger:
     @pytest.fixture
     async def site(self, tmp_path: Path, sink: SmtpSink, store_url: str) -> AsyncIterator[Edge]:
@@ -258,6 +292,72 @@ class TestLedger:
         first, second = (email.message_from_bytes(raw, policy=email.policy.default) for _, _, raw in sink.mails)
         assert first["Message-ID"] == second["Message-ID"], "the same mail for everybody"
         assert (first["To"], first["Cc"]) == ("ann@example.org", "bob@example.net, carl@example.net")
+
+    @pytest.mark.parametrize(
+        ("verb", "answer", "state"),
+        [
+            ("stored", "250 Grüße, angenommen", D.SENT),
+            ("RCPT", "550 Empfänger unbekannt", D.FAILED),
+            ("RCPT", "450 später", D.DEFERRED),
+            ("RCPT", "450 a\x00b", D.DEFERRED),
+            ("MAIL", "550 Zugriff verweigert für dich", D.DEFERRED),
+            ("connect", "554 keine Verbindung möglich", D.DEFERRED),
+        ],
+    )
+    async def test_no_answer_of_a_relay_leaves_a_mail_without_an_end(
+        self, site: Edge, sink: SmtpSink, verb: str, answer: str, state: DeliveryState
+    ) -> None:
+        sink.faults[verb] = told(answer.encode("latin-1"))
+        row = await self.settled(site, await self.request(site), state)
+        assert answer.split(" ", 1)[1].replace("\x00", " ") in row.detail
+
+    @pytest.mark.parametrize(("data", "state"), [(False, D.DEFERRED), (True, D.UNKNOWN)])
+    async def test_an_attempt_that_fails_in_an_unforeseen_way_has_a_true_end(
+        self, site: Edge, monkeypatch: pytest.MonkeyPatch, data: bool, state: DeliveryState
+    ) -> None:
+        async def bug(_links: Links, _from: str, _to: str, _mail: bytes, sure: Callable[[], bool]) -> None:
+            if data:
+                sure()
+            raise RuntimeError("a bug, as told")
+
+        monkeypatch.setattr(sender_, "transfer", bug)
+        row = await self.settled(site, await self.request(site), state)
+        assert (row.attempt, row.detail) == (1, "RuntimeError: a bug, as told")
+
+    async def test_an_end_that_cannot_be_written_is_written_without_its_words(
+        self, site: Edge, sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sender_, "in_words", lambda said: said + "\udcfc")
+        monkeypatch.setattr(book_, "RETRY_S", 0.0)
+        sink.faults["RCPT"] = "550 no"
+        row = await self.settled(site, await self.request(site), D.FAILED)
+        assert row.detail == book_.NO_WORDS
+
+    async def test_an_alarm_that_fails_keeps_no_mail_open(
+        self, site: Edge, sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def bug(*_: object) -> None:
+            raise RuntimeError("a bug, as told")
+
+        monkeypatch.setattr(RelayAlarm, "refused", bug)
+        sink.faults["MAIL"] = "550 not you"
+        await self.settled(site, await self.request(site), D.DEFERRED)
+
+    async def test_a_begin_that_was_written_though_the_database_went_away_is_given_back(
+        self, site: Edge, sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real, away = Book._begin, [True]
+
+        async def begin(book: Book, waiting: Any) -> Any:
+            done = await real(book, waiting)
+            if away:
+                away.pop()
+                raise StoreUnavailable("away after the commit, as told")
+            return done
+
+        monkeypatch.setattr(Book, "_begin", begin)
+        await self.settled(site, await self.request(site), D.SENT)
+        assert len(sink.mails) == 1
 
     async def test_a_file_goes_with_the_mail(self, site: Edge, sink: SmtpSink) -> None:
         data = bytes(range(256)) * 1000

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 @dataclass
 class SmtpSink:
-    """`faults`: verb → what to answer there instead (`451 later`), or `reset`, `silent`.
+    """`faults`: verb → what to answer there instead (`451 later`), or `reset`, `silent`. Octets that are no UTF-8 are
+    written as surrogates.
 
     Verbs: connect, EHLO, MAIL, RCPT, DATA, half (after a first piece of the mail), dot (after the mail has come, not
     kept), stored (after it was kept).
@@ -100,7 +101,7 @@ class SmtpSink:
             raise _End
         if fault == "silent":
             await asyncio.sleep(3600)
-        writer.write(fault.encode() + b"\r\n")
+        writer.write(fault.encode(errors="surrogateescape") + b"\r\n")
         await writer.drain()
 
 

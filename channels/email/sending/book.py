@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from channels.presence import Presence
@@ -19,6 +20,7 @@ AT_ONCE = 64
 LINGER_S = 0.02
 """So long an end waits for others: each transaction costs, and nobody waits for an end."""
 RETRY_S = 1.0
+NO_WORDS = "the reason could not be written down; the log has it"
 
 log = get_logger(__name__)
 
@@ -38,6 +40,15 @@ class Book:
         began = await self._begins.add(Begin(item.reply.id, item.recipient, owner, provider_id))
         return owner if began else None
 
+    async def give_back(self, item: Due, owner: str) -> None:
+        """After a begin that raised: it may be on disk all the same, and nobody else would ever take it from us. Raises
+        StoreUnavailable."""
+        attempting = (DeliveryState.ATTEMPTING,)
+        words = "the database went away as the attempt began: nothing was sent"
+        await self._ends.add(
+            End(item.reply.id, item.recipient, DeliveryState.DEFERRED, attempting, owner=owner, detail=words)
+        )
+
     async def end(
         self,
         item: Due,
@@ -48,7 +59,7 @@ class Book:
         *,
         relay_away: bool = False,
     ) -> None:
-        """Write how the attempt ended, as soon as the database takes it."""
+        """Write how the attempt ended, as soon as the database takes it: nobody else can, while we are there."""
         end = End(
             item.reply.id,
             item.recipient,
@@ -64,6 +75,11 @@ class Book:
                 written = await self._ends.add(end)
             except TemporaryError as error:
                 log.warning("the outcome could not be written yet", reply=item.reply.id, error=str(error))
+                await asyncio.sleep(RETRY_S)
+                continue
+            except Exception:  # the words, if anything: the state is worth more
+                log.exception("the outcome could not be written", reply=item.reply.id, outcome=to.value)
+                end = replace(end, detail=NO_WORDS)
                 await asyncio.sleep(RETRY_S)
                 continue
             if not written:  # we were taken for gone: the row says unknown, and that is for a person to mend

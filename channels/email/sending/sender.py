@@ -8,7 +8,7 @@ from channels.email.sending.book import Book
 from channels.email.sending.compose import Extras, compose, message_id, tagged, wire_address
 from channels.email.sending.lanes import Lane
 from channels.email.sending.plain import in_words
-from channels.email.sending.transfer import Outcome, transfer
+from channels.email.sending.transfer import Outcome, clean, transfer
 from channels.email.settings import EmailSettings
 from channels.email.threading import Tokens
 from channels.port import Context
@@ -154,8 +154,9 @@ class EmailSender:
         except TemporaryError as error:  # before the attempt: nothing happened
             log.warning("the ledger could not be written", reply=item.reply.id, error=str(error))
             await asyncio.sleep(1.0)
-        except Exception:  # a bug must not stop the other mails; this one's outcome stays open for a person
-            log.exception("an attempt failed in an unforeseen way", reply=item.reply.id)
+        except Exception:  # a bug must not stop the other mails
+            log.exception("a mail could not be begun or ended", reply=item.reply.id)
+            await asyncio.sleep(1.0)
         finally:
             self._before_data.discard(me)
 
@@ -163,8 +164,22 @@ class EmailSender:
         """Under which name the attempt is ours, and the mail; or why there is none."""
         identity = message_id(item.reply, settings.address.rpartition("@")[2], self._tokens)
         mail = await self._made(item.reply, settings)
-        owner = await self._book.begin(item, identity)
-        return None if owner is None else (owner, mail)
+        owner = self._presence.owner
+        try:
+            began = await self._book.begin(item, identity)
+        except TemporaryError:
+            await self._give_back(item, owner)
+            raise
+        return None if began is None else (began, mail)
+
+    async def _give_back(self, item: Due, owner: str) -> None:
+        while not self._stopping:  # then whoever comes next finds it
+            try:
+                await self._book.give_back(item, owner)
+                break
+            except TemporaryError as error:
+                log.warning("whether an attempt began is not known yet", reply=item.reply.id, error=str(error))
+                await asyncio.sleep(1.0)
 
     async def _attempt(self, item: Due, settings: EmailSettings, lane: Lane, mail: bytes | Outcome) -> Outcome:
         if isinstance(mail, Outcome):
@@ -190,6 +205,10 @@ class EmailSender:
                 raise
             me.uncancel()
             return Outcome(DeliveryState.DEFERRED, NOT_YET)
+        except Exception as error:  # an attempt that stays open while we live is nobody's: it has to end
+            log.exception("an attempt failed in an unforeseen way", reply=item.reply.id)
+            state = DeliveryState.DEFERRED if me in self._before_data else DeliveryState.UNKNOWN
+            return Outcome(state, clean(f"{type(error).__name__}: {error}"))
         finally:
             self._before_data.discard(me)
 
@@ -197,7 +216,10 @@ class EmailSender:
         state, detail = outcome.state, outcome.detail
         if state is DeliveryState.FAILED:
             detail = in_words(detail)
-        await lane.learn(outcome)
+        try:
+            await lane.learn(outcome)
+        except Exception:  # what it tells of the relay is less than what became of the mail
+            log.exception("an alarm failed", account=item.reply.account)
         self._sent.labels(item.reply.account, state.value).inc()
         if state is DeliveryState.DEFERRED and detail != NOT_YET:
             log.warning("a mail has to wait", account=item.reply.account, reply=item.reply.id, why=detail)
@@ -214,22 +236,22 @@ class EmailSender:
 
     async def _made(self, reply: Reply, settings: EmailSettings) -> bytes | Outcome:
         """The mail; or, when it cannot be made, what a person has to see. Raises StoreUnavailable."""
-        extras = Extras(
-            tokens=self._tokens,
-            reply_token=settings.plus_addressing,
-            signature=settings.signature,
-            html=settings.html,
-            language=settings.language,
-            quoted=await self._quoted(reply) if settings.quote else "",
-        )
         blobs, now = self._context.store.blobs, self._context.clock.now()
         try:
+            extras = Extras(
+                tokens=self._tokens,
+                reply_token=settings.plus_addressing,
+                signature=settings.signature,
+                html=settings.html,
+                language=settings.language,
+                quoted=await self._quoted(reply) if settings.quote else "",
+            )
             files = [(each, await blobs.get(each.dataref or "")) for each in reply.files]
             return compose(reply, address=settings.address, name=settings.name, now=now, extras=extras, files=files)
         except TemporaryError:
             raise
         except Exception as error:
-            return Outcome(DeliveryState.FAILED, f"the mail could not be made: {type(error).__name__}: {error}")
+            return Outcome(DeliveryState.FAILED, clean(f"the mail could not be made: {type(error).__name__}: {error}"))
 
     async def _quoted(self, reply: Reply) -> str:
         """What the customer wrote last, if it is sure who wrote it: nobody's words are sent to somebody else."""

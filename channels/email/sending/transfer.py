@@ -9,8 +9,10 @@ import aiosmtplib
 
 from channels.email.oauth import SignInNeeded
 from channels.email.sending.links import Links, hang_up
+from runtime.logs import get_logger
 from schemas.errors import TemporaryError
 from schemas.states import DeliveryState
+from schemas.text import clean_line
 
 COMMAND_TIMEOUT_S = 60.0
 DOT_TIMEOUT_S = 600.0
@@ -23,6 +25,9 @@ NO_UTF8 = "the address is not ASCII, and the relay does not offer SMTPUTF8: writ
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _LEADING_DOT = re.compile(rb"(?m)^\.")
+_OCTET = re.compile("[\udc80-\udcff]")
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,8 @@ async def transfer(
 
 
 def trouble(stage: str, error: Exception) -> Outcome:
-    """What an exception at this stage means. Raises it again when it is none of those that a relay brings about."""
+    """What an exception at this stage means. Never raises: after a bug, too, whether the dot may have passed is all
+    that counts."""
     match error:
         case SignInNeeded():
             return Outcome(DeliveryState.DEFERRED, f"AUTH: {clean(str(error))}", ours=True, away=True)
@@ -112,10 +118,12 @@ def trouble(stage: str, error: Exception) -> Outcome:
         case aiosmtplib.SMTPResponseException():
             return _answered(stage, aiosmtplib.SMTPResponse(error.code, error.message))
         case aiosmtplib.SMTPException() | OSError() | ValueError() | EOFError() | TemporaryError():
-            state = DeliveryState.UNKNOWN if stage == "dot" else DeliveryState.DEFERRED
             away = stage in ("connecting", "MAIL")
-            return Outcome(state, f"{stage}: {type(error).__name__}: {clean(str(error))}", away=away)
-    raise error
+        case _:
+            log.error("an attempt failed in an unforeseen way", stage=stage, exc_info=error)
+            away = False
+    state = DeliveryState.UNKNOWN if stage == "dot" else DeliveryState.DEFERRED
+    return Outcome(state, f"{stage}: {type(error).__name__}: {clean(str(error))}", away=away)
 
 
 def _answered(stage: str, response: aiosmtplib.SMTPResponse) -> Outcome:
@@ -148,5 +156,9 @@ def _unsent(link: aiosmtplib.protocol.SMTPProtocol) -> bool:
 
 
 def clean(words: str) -> str:
-    """A server's words, on one line and not too long."""
-    return " ".join(words.split())[:300]
+    """A server's words, on one line and not too long, as every database and topic takes them.
+
+    aiosmtplib hands on octets that are no UTF-8 as surrogates; they are most likely Windows-1252 (`Empf\xe4nger`).
+    """
+    words = _OCTET.sub(lambda octet: bytes([ord(octet[0]) - 0xDC00]).decode("cp1252", "replace"), words)
+    return " ".join(clean_line(words).split())[:300]
