@@ -47,6 +47,10 @@ class EmailBounce(Model):
     """RFC 3463, such as 5.1.1."""
     recipients: tuple[Line, ...] = ()
     about_message_id: Line | None = None
+    about_conversation: Line | None = None
+    """The conversation that the return path names which it came to. A claim, until `about_prefix` proves it."""
+    about_prefix: Line | None = None
+    """How the Message-IDs of our mails with that return path begin, if it is genuine: both carry one signature."""
 
 
 class EmailComplaint(Model):

@@ -63,7 +63,7 @@ class MailReader:
         }
         try:
             answer = await self.workers.run(packed(job, raw))
-            return self._with_token(Contact.model_validate_json(answer))
+            return self.signed(Contact.model_validate_json(answer), envelope_to)
         except (WorkerTimeout, WorkerCrashed, WorkerRaised) as error:
             log.warning("a mail could not be parsed", error=str(error), bytes=len(raw))
             why = "it could not be parsed in time" if isinstance(error, WorkerTimeout) else "the parser failed on it"
@@ -76,16 +76,24 @@ class MailReader:
                 queue=settings.queue,
             )
 
-    def _with_token(self, contact: Contact) -> Contact:
-        """The parser's process does not know the key."""
+    def signed(self, contact: Contact, envelope_to: Sequence[str] = ()) -> Contact:
+        """With what the tokens in it say. The parser's process does not know the key."""
         content = contact.content
         assert isinstance(content, EmailContent)
         addresses = (*content.to, *content.cc, *content.delivered_to)
         mentions = (*content.in_reply_to, *content.references)
-        # A bounce comes to the return path, whose token was made for whom the mail could not reach.
-        makers = content.bounce.recipients if content.bounce else (contact.sender.address,)
+        makers: Sequence[str] = (contact.sender.address,)
+        update: dict[str, object] = {}
+        if content.bounce is not None:
+            # It comes to the return path, whose token was made for the customer. Whether that is whom the report names,
+            # if anybody, is another matter: of a mail that was forwarded it names the last stop, of a copy its reader.
+            makers, addresses = content.bounce.recipients, (*envelope_to, *addresses)
+            if (claim := self._tokens.claimed(addresses)) is not None:
+                said = {"about_conversation": claim[0], "about_prefix": claim[1]}
+                update["bounce"] = content.bounce.model_copy(update=said)
         for maker in makers:
             conversation, _ = self._tokens.read(addresses, mentions, maker)
             if conversation is not None:
-                return contact.model_copy(update={"content": content.model_copy(update={"token_of": conversation})})
-        return contact
+                update["token_of"] = conversation
+                break
+        return contact.model_copy(update={"content": content.model_copy(update=update)}) if update else contact

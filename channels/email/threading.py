@@ -49,13 +49,19 @@ class Tokens:
         found = [match for each in addresses if (match := _TOKEN.search(each.lower()))]
         found += [match for each in message_ids if (match := _TOKEN_ID.match(each.lower()))]
         for match in found:
-            if hmac.compare_digest(match[2], self._tag(match[1], sender)):
-                try:
-                    return str(UUID(bytes=base64.b32decode(match[1].upper() + "======"))), bad
-                except (ValueError, binascii.Error):
-                    pass
+            if hmac.compare_digest(match[2], self._tag(match[1], sender)) and (known := _long(match[1])) is not None:
+                return known, bad
             bad = True
         return None, bad
+
+    @staticmethod
+    def claimed(addresses: Iterable[str]) -> tuple[str, str] | None:
+        """(conversation, how our Message-IDs to the same recipient begin), as the first address with a token says,
+        whoever has made it. It is proved where a mail of ours is known whose Message-ID begins so."""
+        for each in addresses:
+            if (match := _TOKEN.search(each.lower())) and (conversation := _long(match[1])) is not None:
+                return conversation, f"sb.{match[1]}.{match[2]}."
+        return None
 
     def _tag(self, short: str, recipient: str) -> str:
         return hmac.digest(self._key, f"{short}:{recipient.lower()}".encode(), "sha256").hex()[:20]
@@ -64,6 +70,13 @@ class Tokens:
 @lru_cache(maxsize=1024)
 def _short(conversation_id: str) -> str:
     return base64.b32encode(UUID(conversation_id).bytes).decode().rstrip("=").lower()
+
+
+def _long(short: str) -> str | None:
+    try:
+        return str(UUID(bytes=base64.b32decode(short.upper() + "======")))
+    except (ValueError, binascii.Error):
+        return None
 
 
 def has_token(addresses: Iterable[str], message_ids: Iterable[str]) -> bool:

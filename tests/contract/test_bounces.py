@@ -4,17 +4,23 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.engine import Connection
 
 from bus.topics import DELIVERIES
+from channels.email.parser.parse import parse
+from channels.email.reading import MailReader
+from channels.email.sending.compose import message_id, tagged
+from channels.email.settings import EmailSettings
+from channels.email.threading import Tokens
 from schemas.codec import decode
 from schemas.delivery import Delivery
-from schemas.interaction import Contact, EmailBounce, Interaction
+from schemas.interaction import Contact, EmailBounce, EmailContent, Interaction
 from schemas.reply import Reply
 from schemas.states import DeliveryState, InteractionState
 from store import customers, deliveries, policies
 from store.database import Database
+from store.tables import deliveries as deliveries_table
 from store.tables import outbox
 from tests.contract.test_applier import OPENING_HOURS, House
 from tests.kit.contacts import NOW, T1, email
@@ -128,3 +134,96 @@ async def test_a_report_without_the_mail_is_known_by_its_return_path(house: Hous
     signed = contact.content.model_copy(update={"token_of": asked.conversation_id})
     await bounce(house, contact.model_copy(update={"content": signed}))
     assert (await row(house, reply)).state is D.FAILED
+
+
+SECRET, STRANGERS = b"s" * 32, b"x" * 32
+ACCOUNT = EmailSettings(address="help@shop.example", plus_addressing=True, verp=True)
+
+
+def came_back(to: str, *named: str) -> Contact:
+    """A report that came to the return path `to`, as the mail's own reader takes it. It returns nothing of the mail."""
+    fields = [
+        "From: MAILER-DAEMON@mx.elsewhere.example", f"To: {to}", "Subject: Undelivered Mail Returned to Sender",
+        "Message-ID: <bounce@mx>", "Auto-Submitted: auto-replied",
+    ]  # fmt: skip
+    body = ["", "Could not be delivered."]
+    if named:
+        fields.append("Content-Type: multipart/report; report-type=delivery-status; boundary=b")
+        each = [["", f"Final-Recipient: rfc822; {who}", "Action: failed", "Status: 5.1.1"] for who in named]
+        groups = [line for group in each for line in group]
+        body = [
+            "", "--b", "", "Could not be delivered.", "--b", "Content-Type: message/delivery-status", "",
+            "Reporting-MTA: dns; mx.elsewhere.example", *groups, "", "--b--",
+        ]  # fmt: skip
+    raw = "\r\n".join([*fields, *body, ""]).encode()
+    contact = parse(raw, account="support", received_at=NOW, envelope_from="", envelope_to=[to])
+    return MailReader({"support": ACCOUNT}, SECRET).signed(contact, [to])
+
+
+async def with_verp(house: House, cc: tuple[str, ...] = ()) -> tuple[Reply, str]:
+    """An answer that went out as the sender makes it, and its return path."""
+    _, reply = await answered(house, cc=cc)
+    tokens = Tokens(SECRET)
+    named = update(deliveries_table).values(provider_id=message_id(reply, "shop.example", tokens))
+    await house.database.write(lambda c: c.execute(named))
+    return reply, tagged(ACCOUNT.address, reply, tokens)
+
+
+async def states(house: House, reply: Reply) -> dict[str, DeliveryState]:
+    rows = await house.database.read(lambda c: deliveries.of_conversation(c, reply.conversation_id))
+    return {each.recipient: each.state for each in rows}
+
+
+ANN, BOB = "ann@example.org", "bob@example.net"
+
+
+@pytest.mark.parametrize(
+    ("named", "failed"),
+    [
+        ((ANN,), ANN),
+        (("ann.smith@elsewhere.example",), ANN),
+        ((), ANN),
+        ((BOB,), BOB),
+        (("BOB@example.net", "ann.smith@elsewhere.example"), BOB),
+    ],
+    ids=["the customer", "whom she forwards to", "nobody", "who was in copy", "one who was in copy, and another"],
+)
+async def test_what_comes_to_the_return_path_is_known_whomever_it_names(
+    house: House, named: tuple[str, ...], failed: str
+) -> None:
+    reply, path = await with_verp(house, cc=(BOB,))
+    await bounce(house, came_back(path, *named))
+    assert await states(house, reply) == {ANN: D.SENT, BOB: D.SENT} | {failed: D.FAILED}
+
+
+async def test_a_second_one_that_names_nobody_leaves_the_copies_alone(house: House) -> None:
+    reply, path = await with_verp(house, cc=(BOB,))
+    again = came_back(path).model_copy(update={"native_id": "again@mx"})
+    await bounce(house, came_back(path))
+    await bounce(house, again)
+    assert await states(house, reply) == {ANN: D.FAILED, BOB: D.SENT}
+
+
+async def test_an_id_that_a_relay_has_written_anew_hides_no_return_path(house: House) -> None:
+    reply, path = await with_verp(house)
+    contact = came_back(path, "ann.smith@elsewhere.example")
+    assert isinstance(contact.content, EmailContent)
+    assert contact.content.bounce is not None
+    other = contact.content.bounce.model_copy(update={"about_message_id": "0100018f@ses.example"})
+    await bounce(house, contact.model_copy(update={"content": contact.content.model_copy(update={"bounce": other})}))
+    assert await states(house, reply) == {ANN: D.FAILED}
+
+
+@pytest.mark.parametrize("named", [(), (ANN,), ("ann.smith@elsewhere.example",)])
+async def test_a_return_path_that_a_stranger_made_up_fails_nothing(house: House, named: tuple[str, ...]) -> None:
+    reply, path = await with_verp(house)
+    forged = tagged(ACCOUNT.address, reply, Tokens(STRANGERS))
+    assert forged != path
+    await bounce(house, came_back(forged, *named))
+    assert await states(house, reply) == {ANN: D.SENT}
+
+
+async def test_a_mail_with_copies_that_comes_back_for_nobody_known_is_the_customers(house: House) -> None:
+    _, reply = await answered(house, cc=(BOB,))
+    await bounce(house, report(recipients=("ann.smith@elsewhere.example",)))
+    assert await states(house, reply) == {ANN: D.FAILED, BOB: D.SENT}
