@@ -38,7 +38,8 @@ from switchboard.dry_run import Found, compare
 SIX_DAYS = timedelta(days=6)
 """Hits are counted by whole days: today and six days before."""
 SUBJECT_CHARS = 120
-DRAFT_CHARS = 512 * 1024
+DRAFT_CHARS = 128 * 1024
+"""A draft on the page shares a process with the rest; a larger one is for `rules dry-run`."""
 DRAFT_PAGE, DRAFT_PAGES = 250, 40
 """A draft is run over the first 10,000 interactions of its time: the page is no place for more."""
 
