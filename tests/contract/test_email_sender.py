@@ -4,7 +4,7 @@ import asyncio
 import email
 import email.policy
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from channels.email.sending import book as book_
 from channels.email.sending import links as links_
 from channels.email.sending import sender as sender_
 from channels.email.sending import transfer as transfer_
-from channels.email.sending.book import Book
 from channels.email.sending.links import Links
 from channels.email.sending.relay_alarm import RelayAlarm
 from channels.email.settings import SmtpSettings
@@ -30,6 +29,7 @@ from schemas.interaction import Attachment
 from schemas.reply import Reply
 from schemas.states import DeliveryState
 from store import attempts, by_hand, deliveries, replies
+from store.attempts import Begin
 from store.tables import outbox
 from tests.kit.edge import Edge, edge
 from tests.kit.events import examples
@@ -166,8 +166,31 @@ async def test_a_link_is_used_again_and_one_that_died_is_not(sink: SmtpSink, mon
 
 
 async def test_an_address_that_needs_smtputf8_goes_where_it_is_offered(sink: SmtpSink) -> None:
-    sink.faults["EHLO"] = "250-sink\r\n250 SMTPUTF8"
+    sink.extensions = ("SMTPUTF8",)
     assert (await transfer_.transfer(links(sink.port), "", "jürgen@example.org", b"x")).state is D.SENT
+
+
+async def test_a_header_field_that_needs_smtputf8_asks_for_it(sink: SmtpSink) -> None:
+    mail = "From: jürgen@shop.example\r\n\r\nx".encode()
+    outcome = await transfer_.transfer(links(sink.port), "", "ann@example.org", mail)
+    assert (outcome.state, outcome.ours) == (D.DEFERRED, True), "it is our own address"
+    sink.extensions = ("SMTPUTF8",)
+    assert (await transfer_.transfer(links(sink.port), "", "ann@example.org", mail)).state is D.SENT
+
+
+@pytest.mark.parametrize(
+    ("typed", "wire"),
+    [
+        ("ann@straße.de", "ann@xn--strae-oqa.de"),
+        ("ann@strasse.de", "ann@strasse.de"),
+        ("ann@xn--strae-oqa.de", "ann@xn--strae-oqa.de"),
+        ("ann@βόλος.gr", "ann@xn--nxasmm1c.gr"),
+        ("Ann@BÜCHER.example", "Ann@xn--bcher-kva.example"),
+    ],
+)
+async def test_a_domain_is_the_one_that_was_written(sink: SmtpSink, typed: str, wire: str) -> None:
+    await transfer_.transfer(links(sink.port), typed, typed, b"x")
+    assert sink.mails == [(wire, [wire], b"x")]
 
 
 @pytest.mark.parametrize("verb", ["connect", "EHLO", "AUTH", "MAIL"])
@@ -346,18 +369,60 @@ class TestLedger:
     async def test_a_begin_that_was_written_though_the_database_went_away_is_given_back(
         self, site: Edge, sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        real, away = Book._begin, [True]
+        begins = site.parts["email"].outbound[1]._book._begins  # type: ignore[attr-defined]
+        real, away = begins._do, [True]
 
-        async def begin(book: Book, waiting: Any) -> Any:
-            done = await real(book, waiting)
+        async def begin(waiting: Sequence[Begin]) -> Sequence[bool]:
+            done: Sequence[bool] = await real(waiting)
             if away:
                 away.pop()
                 raise StoreUnavailable("away after the commit, as told")
             return done
 
-        monkeypatch.setattr(Book, "_begin", begin)
+        monkeypatch.setattr(begins, "_do", begin)
         await self.settled(site, await self.request(site), D.SENT)
         assert len(sink.mails) == 1
+
+    async def to(self, site: Edge, address: str, **more: object) -> Reply:
+        """A reply to this address."""
+        recipient = examples()["reply"].recipient.model_copy(update={"address": address})  # type: ignore[union-attr]
+        return await self.request(site, recipient=recipient, **more)
+
+    @pytest.mark.parametrize("offered", [True, False])
+    async def test_a_customer_whose_address_is_not_ascii(self, site: Edge, sink: SmtpSink, offered: bool) -> None:
+        sink.extensions = ("SMTPUTF8",) if offered else ()
+        row = await self.settled(site, await self.to(site, "jürgen@straße.de"), D.SENT if offered else D.FAILED)
+        if not offered:
+            assert (row.detail, sink.mails) == (transfer_.NO_UTF8, [])
+            return
+        ((_, to, raw),) = sink.mails
+        assert to == ["jürgen@xn--strae-oqa.de"]
+        found = email.message_from_bytes(raw, policy=email.policy.SMTPUTF8)
+        assert found["To"] == "jürgen@xn--strae-oqa.de"
+
+    @pytest.mark.parametrize("offered", [True, False])
+    async def test_a_copy_whose_address_is_not_ascii_fails_nobody_else(
+        self, site: Edge, sink: SmtpSink, offered: bool
+    ) -> None:
+        sink.extensions = ("SMTPUTF8",) if offered else ()
+        made = await self.request(site, cc=("jürgen@example.net", "bob@example.net"))
+        async with asyncio.timeout(10):
+            while await site.database.read(lambda c: deliveries.count(c, [D.PENDING, D.ATTEMPTING])):
+                await asyncio.sleep(0.05)
+        rows = await site.database.read(lambda c: deliveries.of_conversation(c, made.conversation_id))
+        assert {row.recipient: row.state for row in rows} == {
+            "ann@example.org": D.SENT,
+            "bob@example.net": D.SENT,
+            "jürgen@example.net": D.SENT if offered else D.FAILED,
+        }
+        mails = {to: raw for _, (to,), raw in sink.mails}
+        if offered:
+            found = email.message_from_bytes(mails["jürgen@example.net"], policy=email.policy.SMTPUTF8)
+            assert found["Cc"] == "jürgen@example.net, bob@example.net"
+        for who in ("ann@example.org", "bob@example.net"):
+            found = email.message_from_bytes(mails[who], policy=email.policy.default)
+            assert [each.addr_spec for each in found["Cc"].addresses] == ["bob@example.net"]
+            assert found["Cc"].groups[0].display_name == "jürgen@example.net"
 
     async def test_a_file_goes_with_the_mail(self, site: Edge, sink: SmtpSink) -> None:
         data = bytes(range(256)) * 1000
@@ -365,7 +430,7 @@ class TestLedger:
         file = Attachment(name="invoice.pdf", media_type="application/pdf", size=len(data), dataref=dataref)
         await self.settled(site, await self.request(site, files=(file,)), D.SENT)
         ((_, _, raw),) = sink.mails
-        (part,) = email.message_from_bytes(raw + b"\r\n", policy=email.policy.default).iter_attachments()  # type: ignore[attr-defined]
+        (part,) = email.message_from_bytes(raw + b"\r\n", policy=email.policy.default).iter_attachments()
         assert (part.get_filename(), part.get_payload(decode=True)) == ("invoice.pdf", data)
 
     async def test_a_file_that_is_gone_fails_with_the_reason(self, site: Edge, sink: SmtpSink) -> None:
@@ -456,8 +521,7 @@ class TestLedger:
         self, site: Edge, sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         sink.refused["grey@example.net"] = "450 greylisted"
-        to = examples()["reply"].recipient.model_copy(update={"address": "grey@example.net"})  # type: ignore[union-attr]
-        grey = await self.request(site, id="grey", conversation_id="grey", recipient=to)
+        grey = await self.to(site, "grey@example.net", id="grey", conversation_id="grey")
         await self.settled(site, grey, D.DEFERRED)
         sink.refused.clear()
         sink.faults["connect"] = "reset"

@@ -74,6 +74,7 @@ CASES: dict[str, Callable[[], bytes]] = {
         file(FILE_NAME, "text/csv", "ä;1\n".encode()),
         file('a "b\\c".bin', "no type", b""),
     ),
+    "copy_not_ascii": made(reply(text="Yes.", cc=("jürgen@bücher.example", "bob@example.net"))),
     "inline_image": made(
         reply(text="Press here:"),
         file("button.png", "image/png", PIXEL, "button@shop.example"),
@@ -173,3 +174,26 @@ if __name__ == "__main__":
         path = FOLDER / f"{name}.eml"
         if not path.exists():
             path.write_bytes(case())
+
+
+def test_a_copy_whose_address_is_not_ascii_is_named_but_cannot_be_written_to() -> None:
+    copies = back("copy_not_ascii")["Cc"]
+    assert [each.addr_spec for each in copies.addresses] == ["bob@example.net"]
+    assert copies.groups[0].display_name == "jürgen@xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize("account", ["jürgen@straße.example", "help@shop.example"])
+def test_addresses_that_are_not_ascii_come_back(account: str) -> None:
+    """RFC 6532, for the recipient who needs it."""
+    ours = account.replace("straße", "xn--strae-oqa")
+    made = reply(text="Yes.", cc=("jürgen@bücher.example", "bob@example.net"))
+    more = Extras(tokens=TOKENS, reply_token=True)
+    raw = compose(made, address=account, name="Ü", now=NOW, extras=more, recipient="jürgen@bücher.example")
+    found = email.message_from_string(raw.decode(), policy=email.policy.SMTPUTF8)
+    assert [each.addr_spec for each in found["From"].addresses] == [ours]
+    assert [each.addr_spec for each in found["Cc"].addresses] == ["jürgen@xn--bcher-kva.example", "bob@example.net"]
+    assert found["Message-ID"].isascii()
+    assert max(map(len, raw.split(b"\r\n"))) <= 110
+    read = parse(raw, account="support", received_at=NOW)
+    assert isinstance(read.content, EmailContent)
+    assert read.sender.address == ours

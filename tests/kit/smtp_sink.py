@@ -15,6 +15,8 @@ class SmtpSink:
     """
 
     faults: dict[str, str] = field(default_factory=dict)
+    extensions: tuple[str, ...] = ()
+    """What EHLO offers. Without SMTPUTF8 nothing but ASCII is taken in addresses and header fields."""
     refused: dict[str, str] = field(default_factory=dict)
     """Recipient → what RCPT is answered for it."""
     mails: list[tuple[str, list[str], bytes]] = field(default_factory=list)
@@ -54,22 +56,28 @@ class SmtpSink:
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._answer(writer, "connect", "220 sink")
-        sender = ""
+        sender, utf8 = "", False
         recipients: list[str] = []
         while line := await reader.readline():
-            verb = line.decode("latin-1").strip().split(" ")[0].upper()
+            words = line.decode("utf-8", "surrogateescape").strip()
+            verb = words.split(" ")[0].upper()
+            address = words.partition("<")[2].partition(">")[0]
             match verb:
                 case "EHLO" | "HELO":
-                    await self._answer(writer, "EHLO", "250 sink")
+                    lines = ["sink", *self.extensions]
+                    offer = [f"250-{each}" for each in lines[:-1]] + [f"250 {lines[-1]}"]
+                    await self._answer(writer, "EHLO", "\r\n".join(offer))
                 case "MAIL":
-                    recipients = []
-                    sender = line.decode("latin-1").partition("<")[2].partition(">")[0]
-                    await self._answer(writer, "MAIL", "250 ok")
+                    recipients, sender = [], address
+                    utf8 = words.endswith(" SMTPUTF8")
+                    fits = "SMTPUTF8" in self.extensions if utf8 else address.isascii()
+                    await self._answer(writer, "MAIL", "250 ok" if fits else "555 5.6.7 SMTPUTF8")
                 case "RCPT":
-                    recipients.append(line.decode("latin-1").partition("<")[2].partition(">")[0])
+                    recipients.append(address)
                     if task := asyncio.current_task():
                         self.talking_of[task] = recipients[-1]
-                    await self._answer(writer, "RCPT", self.refused.get(recipients[-1], "250 ok"))
+                    usual = "250 ok" if utf8 or address.isascii() else "553 5.6.7 SMTPUTF8"
+                    await self._answer(writer, "RCPT", self.refused.get(address, usual))
                 case "DATA":
                     await self._answer(writer, "DATA", "354 go on")
                     if "DATA" in self.faults:
@@ -80,6 +88,9 @@ class SmtpSink:
                         await reader.read()
                         return
                     mail = await reader.readuntil(b"\r\n.\r\n")
+                    if not (utf8 or mail[: mail.find(b"\r\n\r\n")].isascii()):
+                        await self._answer(writer, "dot", "554 5.6.7 SMTPUTF8")
+                        continue
                     if "dot" in self.faults:
                         await self._answer(writer, "dot", "250 kept")
                         continue

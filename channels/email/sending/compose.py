@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 
+import idna
+
 from channels.email.parser.automatic import LOOP_FIELD
 from channels.email.sending import bodies, mime
 from channels.email.threading import Tokens
@@ -21,13 +23,14 @@ SUBJECT_CHARS = 200
 def message_id(reply: Reply, domain: str, tokens: Tokens | None = None) -> str:
     """Without brackets, in lower case. Known before anything is sent, so that a fast answer finds its conversation."""
     digest = hashlib.sha256(reply.id.encode()).hexdigest()
+    domain = _wire_domain(domain.lower())
     if tokens is not None:
         try:
             prefix = tokens.id_prefix(reply.conversation_id, reply.recipient.address)
-            return f"{prefix}{digest[:16]}@{domain.lower()}"
+            return f"{prefix}{digest[:16]}@{domain}"
         except ValueError:  # a conversation whose id is no UUID: nothing to sign
             pass
-    return f"sb.{digest[:32]}@{domain.lower()}"
+    return f"sb.{digest[:32]}@{domain}"
 
 
 def tagged(address: str, reply: Reply, tokens: Tokens) -> str:
@@ -67,16 +70,18 @@ def compose(
     now: datetime,
     extras: Extras | None = None,
     files: Sequence[File] = (),
+    recipient: str = "",
 ) -> bytes:
-    """The mail from `address` to the reply's recipient, below what it answers (RFC 5322 §3.6.4), with the reply's
-    files. Raises ValueError for an address that is none.
+    """The mail from `address` for `recipient` (the customer, or somebody in copy), below what it answers (RFC 5322
+    §3.6.4), with the reply's files. Raises ValueError for an address that is none.
 
     Machine-made replies are marked so that no other machine answers them (RFC 3834 §5). All is 7-bit, in short lines,
-    but for a recipient whose local part is not ASCII: that mail has UTF-8 header fields (RFC 6532).
+    but where our own or the recipient's local part is not ASCII: that mail has UTF-8 header fields (RFC 6532).
     """
     extras = extras or Extras()
     language = clean_line(reply.language or extras.language)
-    head = mime.header(_fields(reply, address, clean_line(name), now, extras, language))
+    recipient = recipient or reply.recipient.address
+    head = mime.header(_fields(reply, wire_address(address), clean_line(name), now, extras, language, recipient))
     text = clean_text(reply.text)
     images = [each for each in files if each[0].content_id]
     unique = hashlib.sha256(reply.id.encode()).hexdigest()[:24]
@@ -96,12 +101,13 @@ def compose(
 
 
 def _fields(
-    reply: Reply, address: str, name: str, now: datetime, extras: Extras, language: str
+    reply: Reply, address: str, name: str, now: datetime, extras: Extras, language: str, recipient: str
 ) -> list[tuple[str, str]]:
     domain = address.rpartition("@")[2]
-    fields = [("From", mime.mailbox(address, name)), ("To", mime.mailbox(wire_address(reply.recipient.address)))]
+    utf8 = not (address + wire_address(recipient)).isascii()
+    fields = [("From", mime.mailbox(address, name)), ("To", _shown(reply.recipient.address, utf8))]
     if reply.cc:
-        fields.append(("Cc", ",\r\n ".join(mime.mailbox(wire_address(each)) for each in reply.cc)))
+        fields.append(("Cc", ",\r\n ".join(_shown(each, utf8) for each in reply.cc)))
     if extras.reply_token and extras.tokens is not None:
         fields.append(("Reply-To", mime.mailbox(tagged(address, reply, extras.tokens), name)))
     fields += [
@@ -129,13 +135,28 @@ def _part(file: File, *, attached: bool = False) -> bytes:
     return mime.file_part(clean_line(about.name), about.media_type, data, None if attached else about.content_id)
 
 
+def _shown(address: str, utf8: bool) -> str:
+    """One of To or Cc. An address that is not ASCII stands as it is only where the mail needs SMTPUTF8 anyway. Others
+    must not come back because of somebody else's address, and what our relay offers says nothing of the servers behind
+    it: they read it as the name of an empty group, as RFC 6857 has it."""
+    wire = wire_address(address)
+    mailbox = mime.mailbox(wire)
+    return mailbox if utf8 or wire.isascii() else mime.empty_group(wire)
+
+
 def wire_address(address: str) -> str:
     """The address with its domain as DNS knows it. A domain that has no such form stays: the relay will say so."""
     local, at, domain = address.rpartition("@")
+    return f"{local}{at}{_wire_domain(domain)}"
+
+
+def _wire_domain(domain: str) -> str:
+    """IDNA 2008 (UTS 46, non-transitional): `straße.de` is another domain than `strasse.de`, which the codec of the
+    standard library takes it for."""
     try:
-        return f"{local}{at}{domain if domain.isascii() else domain.encode('idna').decode()}"
+        return domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
     except UnicodeError:
-        return address
+        return domain
 
 
 def subject(reply: Reply) -> str:

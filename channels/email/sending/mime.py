@@ -15,6 +15,11 @@ from urllib.parse import quote
 LINE = 76
 _FOLD = "\r\n "
 _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@[A-Za-z0-9.-]+")
+_UTF8_ADDRESS = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+)*"
+    r"@[A-Za-z0-9.\x80-\U0010ffff-]+"
+)
+"""RFC 6531 §3.3. What of it cannot be printed is no part of an address either."""
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}")
 _PERCENT = re.compile(r"%[0-9A-F]{2}|[^%]")
@@ -33,8 +38,11 @@ def unstructured(name: str, value: str) -> str:
 
 
 def mailbox(address: str, display_name: str = "") -> str:
-    """`Ann <ann@example.org>`. Raises ValueError for what is no address (RFC 5322 §3.4.1)."""
-    if not _PLAIN_ADDRESS.fullmatch(address):
+    """`Ann <ann@example.org>`. Raises ValueError for what is no address (RFC 5322 §3.4.1, RFC 6532 §3.2)."""
+    if not address.isascii():
+        if not (_UTF8_ADDRESS.fullmatch(address) and address.isprintable()):
+            raise ValueError(f"{address!r} is no address")
+    elif not _PLAIN_ADDRESS.fullmatch(address):
         address = Address(addr_spec=address).addr_spec
     if not display_name:
         return address
@@ -45,6 +53,11 @@ def mailbox(address: str, display_name: str = "") -> str:
         display_name = f'"{escaped}"'
     short = len(display_name) + len(address) + len("Reply-To:  <>") <= LINE
     return f"{display_name}{' ' if short else _FOLD}<{address}>"
+
+
+def empty_group(name: str) -> str:
+    """`=?utf-8?…?= :;`: somebody who is named, but cannot be written to (RFC 6854)."""
+    return f"{unstructured('Reply-To', name)} :;"
 
 
 def ids(found: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping
 
 from channels.email.sending.book import Book
-from channels.email.sending.compose import Extras, compose, message_id, tagged, wire_address
+from channels.email.sending.compose import Extras, compose, message_id, tagged
 from channels.email.sending.lanes import Lane
 from channels.email.sending.plain import in_words
 from channels.email.sending.transfer import Outcome, clean, transfer
@@ -163,7 +163,7 @@ class EmailSender:
     async def _begin(self, item: Due, settings: EmailSettings) -> tuple[str, bytes | Outcome] | None:
         """Under which name the attempt is ours, and the mail; or why there is none."""
         identity = message_id(item.reply, settings.address.rpartition("@")[2], self._tokens)
-        mail = await self._made(item.reply, settings)
+        mail = await self._made(item, settings)
         owner = self._presence.owner
         try:
             began = await self._book.begin(item, identity)
@@ -199,7 +199,7 @@ class EmailSender:
             async with lane.connection():
                 if self._stopping or not lane.open():
                     return Outcome(DeliveryState.DEFERRED, NOT_YET)
-                return await transfer(lane.links, sender, wire_address(item.recipient), mail, go)
+                return await transfer(lane.links, sender, item.recipient, mail, go)
         except asyncio.CancelledError:
             if not self._stopping or me not in self._before_data:
                 raise
@@ -214,7 +214,7 @@ class EmailSender:
 
     async def _end(self, item: Due, owner: str, lane: Lane, outcome: Outcome) -> None:
         state, detail = outcome.state, outcome.detail
-        if state is DeliveryState.FAILED:
+        if state is DeliveryState.FAILED and not outcome.plain:
             detail = in_words(detail)
         try:
             await lane.learn(outcome)
@@ -227,16 +227,16 @@ class EmailSender:
         if state is DeliveryState.DEFERRED and detail != NOT_YET:
             due_at = next_attempt(item.attempt + 1, item.created_at, now, random.random())  # noqa: S311
             if due_at is None:
-                state, detail = DeliveryState.FAILED, f"given up after {item.attempt + 1} attempts: {detail}"
+                state, detail = DeliveryState.FAILED, f"given up after {item.attempt + 1} attempts: {in_words(detail)}"
         if item.recipient != item.reply.recipient.address and state is not DeliveryState.SENT:
             detail = f"{item.recipient} in copy: {detail}"
         await self._book.end(item, owner, state, detail, due_at, relay_away=outcome.away)
         if lane.is_back(outcome):
             await self._book.relay_is_back(item.reply.account)
 
-    async def _made(self, reply: Reply, settings: EmailSettings) -> bytes | Outcome:
+    async def _made(self, item: Due, settings: EmailSettings) -> bytes | Outcome:
         """The mail; or, when it cannot be made, what a person has to see. Raises StoreUnavailable."""
-        blobs, now = self._context.store.blobs, self._context.clock.now()
+        reply, blobs, now = item.reply, self._context.store.blobs, self._context.clock.now()
         try:
             extras = Extras(
                 tokens=self._tokens,
@@ -247,11 +247,20 @@ class EmailSender:
                 quoted=await self._quoted(reply) if settings.quote else "",
             )
             files = [(each, await blobs.get(each.dataref or "")) for each in reply.files]
-            return compose(reply, address=settings.address, name=settings.name, now=now, extras=extras, files=files)
+            return compose(
+                reply,
+                address=settings.address,
+                name=settings.name,
+                now=now,
+                extras=extras,
+                files=files,
+                recipient=item.recipient,
+            )
         except TemporaryError:
             raise
         except Exception as error:
-            return Outcome(DeliveryState.FAILED, clean(f"the mail could not be made: {type(error).__name__}: {error}"))
+            why = clean(f"the mail could not be made: {type(error).__name__}: {error}")
+            return Outcome(DeliveryState.FAILED, why, plain=True)
 
     async def _quoted(self, reply: Reply) -> str:
         """What the customer wrote last, if it is sure who wrote it: nobody's words are sent to somebody else."""

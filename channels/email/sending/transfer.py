@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import aiosmtplib
 
 from channels.email.oauth import SignInNeeded
+from channels.email.sending.compose import wire_address
 from channels.email.sending.links import Links, hang_up
 from runtime.logs import get_logger
 from schemas.errors import TemporaryError
@@ -22,6 +23,7 @@ CLOSING = 421
 """RFC 5321 §3.8: the server closes the link, and says so."""
 NOT_SURE = "this process stood still for so long that others may have taken over"
 NO_UTF8 = "the address is not ASCII, and the relay does not offer SMTPUTF8: write to another address of this customer"
+NO_UTF8_FOR_US = "MAIL: our own address is not ASCII, and the relay does not offer SMTPUTF8"
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _LEADING_DOT = re.compile(rb"(?m)^\.")
@@ -40,6 +42,8 @@ class Outcome:
     """Our relay refuses us for good (banner, EHLO, AUTH, MAIL): every mail would fare the same until somebody acts."""
     away: bool = False
     """Our relay was not to be had: nothing is wrong with this mail, or with its recipient."""
+    plain: bool = False
+    """The words are our own, and for people."""
 
 
 async def transfer(
@@ -56,9 +60,12 @@ async def transfer(
     try:
         client, fresh = await links.take()
         stage = "MAIL"
-        utf8 = not recipient.isascii() or not sender.isascii()
+        sender, recipient = wire_address(sender), wire_address(recipient)
+        utf8 = not (recipient.isascii() and sender.isascii() and mail[: mail.find(b"\r\n\r\n")].isascii())
         if utf8 and not client.supports_extension("smtputf8"):
-            return Outcome(DeliveryState.FAILED, NO_UTF8)
+            if recipient.isascii():
+                return Outcome(DeliveryState.DEFERRED, NO_UTF8_FOR_US, ours=True, away=True)
+            return Outcome(DeliveryState.FAILED, NO_UTF8, plain=True)
         options = ["SMTPUTF8"] if utf8 else []
         encoding = "utf-8" if utf8 else "ascii"
         try:
