@@ -16,6 +16,8 @@ from store.deliveries import finish
 from store.outbox import Outbox
 from store.tables import deliveries, thread_index
 
+_Mail = Row[Any, Any, Any, Any]
+"""A reply's id, recipient, Message-ID and state."""
 _GONE = (DeliveryState.SENT, DeliveryState.UNKNOWN)
 UNDELIVERABLE = "undeliverable"
 """The tag of a customer whose address is no good."""
@@ -42,7 +44,7 @@ def apply(conn: Connection, out: Outbox, bounce: EmailBounce, conversation_id: s
     return came
 
 
-def _about(conn: Connection, bounce: EmailBounce, conversation_id: str) -> Row[Any] | None:
+def _about(conn: Connection, bounce: EmailBounce, conversation_id: str) -> _Mail | None:
     """The delivery that has to be told, the latest where several could be meant."""
     named = {each.lower() for each in bounce.recipients}
     signed = _by_message_id(conn, bounce) or _by_return_path(conn, bounce)
@@ -55,7 +57,7 @@ def _about(conn: Connection, bounce: EmailBounce, conversation_id: str) -> Row[A
     return next((row for row in rows if row.state in _GONE), None)
 
 
-def _by_message_id(conn: Connection, bounce: EmailBounce) -> Sequence[Row[Any]]:
+def _by_message_id(conn: Connection, bounce: EmailBounce) -> Sequence[_Mail]:
     if not bounce.about_message_id:
         return ()
     about = bounce.about_message_id.strip("<> ").lower()
@@ -63,7 +65,7 @@ def _by_message_id(conn: Connection, bounce: EmailBounce) -> Sequence[Row[Any]]:
     return _sent(conn, deliveries.c.conversation_id.in_(known), deliveries.c.provider_id == about)
 
 
-def _by_return_path(conn: Connection, bounce: EmailBounce) -> Sequence[Row[Any]]:
+def _by_return_path(conn: Connection, bounce: EmailBounce) -> Sequence[_Mail]:
     """All with that return path. Whoever has written to a conversation can work out its id, but not the signature."""
     if not bounce.about_conversation or not bounce.about_prefix:
         return ()
@@ -72,14 +74,14 @@ def _by_return_path(conn: Connection, bounce: EmailBounce) -> Sequence[Row[Any]]
     return [row for row in rows if compare_digest(row.provider_id.encode()[: len(prefix)], prefix)]
 
 
-def _sent(conn: Connection, *which: ColumnElement[bool]) -> Sequence[Row[Any]]:
+def _sent(conn: Connection, *which: ColumnElement[bool]) -> Sequence[_Mail]:
     """Mails, whatever has become of them, the latest first."""
     query = select(deliveries.c.reply_id, deliveries.c.recipient, deliveries.c.provider_id, deliveries.c.state)
     query = query.where(deliveries.c.channel == "email", *which)
     return conn.execute(query.order_by(deliveries.c.changed_at.desc(), deliveries.c.created_at.desc())).all()
 
 
-def _to_the_customer(conn: Connection, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+def _to_the_customer(conn: Connection, rows: Sequence[_Mail]) -> list[_Mail]:
     """Without the copies."""
     known = replies.load(conn, sorted({row.reply_id for row in rows}))
     return [row for row in rows if row.reply_id in known and row.recipient == known[row.reply_id].recipient.address]
