@@ -3,6 +3,7 @@
 import asyncio
 import email
 import email.policy
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,7 @@ from schemas.states import DeliveryState
 from store import attempts, by_hand, deliveries, replies
 from store.attempts import Begin
 from store.tables import outbox
+from tests.kit.certificates import certificate
 from tests.kit.edge import Edge, edge
 from tests.kit.events import examples
 from tests.kit.smtp_sink import SmtpSink
@@ -109,18 +111,54 @@ async def test_an_unclear_answer_to_the_dot_is_never_tried_again(sink: SmtpSink,
     assert len(sink.mails) == 1
 
 
+BIG = b"Subject: x\r\n\r\n" + b"0123456789\r\n" * 2_000_000
+
+
 async def test_a_link_that_breaks_before_the_whole_mail_has_left_defers(sink: SmtpSink) -> None:
     sink.faults["half"] = "reset"
-    outcome = await attempt(sink, b"Subject: x\r\n\r\n" + b"0123456789\r\n" * 2_000_000)
+    outcome = await attempt(sink, BIG)
     assert outcome.state is D.DEFERRED, "the dot cannot have passed"
     assert sink.mails == []
 
 
-async def test_a_refusal_half_way_through_the_mail_is_final(sink: SmtpSink) -> None:
-    sink.faults["half"] = "552 5.3.4 too big"
-    outcome = await attempt(sink, b"Subject: x\r\n\r\n" + b"0123456789\r\n" * 2_000_000)
-    assert outcome.state is D.FAILED
-    assert "too big" in outcome.detail
+@pytest.mark.parametrize(
+    ("answer", "state"), [("552 5.3.4 too big", D.FAILED), ("451 later", D.DEFERRED), ("250 kept", D.DEFERRED)]
+)
+async def test_what_is_said_half_way_through_the_mail_is_no_answer_to_the_dot(
+    sink: SmtpSink, answer: str, state: DeliveryState
+) -> None:
+    sink.faults["half"] = answer
+    outcome = await attempt(sink, BIG)
+    assert (outcome.state, outcome.detail) == (state, f"DATA: {answer}")
+
+
+async def test_a_mail_that_does_not_leave_any_more_defers(sink: SmtpSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer_, "BLOCK_TIMEOUT_S", 0.3)
+    sink.faults["half"] = "silent"
+    assert (await attempt(sink, BIG)).state is D.DEFERRED
+
+
+@pytest.mark.parametrize(("tls", "rest_s"), [("none", 0.01), ("implicit", 0.03)])
+async def test_a_line_may_be_slow_as_long_as_something_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tls: str, rest_s: float
+) -> None:
+    monkeypatch.setattr(transfer_, "BLOCK_TIMEOUT_S", 1.5)
+    monkeypatch.setattr(transfer_, "DOT_TIMEOUT_S", 1.5)
+    relay: dict[str, Any] = {"tls": tls}
+    context = None
+    if tls == "implicit":
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*certificate(tmp_path))
+        relay["ca_file"] = str(tmp_path / "cert.pem")
+    async with SmtpSink(tls=context, slow_s=rest_s) as slow:
+        outcome = await transfer_.transfer(links(slow.port, **relay), "a@x.org", "b@x.org", BIG)
+        assert (outcome.state, len(slow.mails)) == (D.SENT, 1)
+
+
+def test_the_patience_of_rfc_5321() -> None:
+    assert transfer_.DOT_TIMEOUT_S >= 600
+    assert transfer_.BLOCK_TIMEOUT_S >= 180
+    assert transfer_.COMMAND_TIMEOUT_S < transfer_.BLOCK_TIMEOUT_S, "of a server that says nothing at all"
 
 
 async def test_an_address_that_the_relay_cannot_be_told_fails(sink: SmtpSink) -> None:

@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import socket
+import ssl
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -15,6 +18,10 @@ class SmtpSink:
     """
 
     faults: dict[str, str] = field(default_factory=dict)
+    tls: ssl.SSLContext | None = None
+    """Spoken from the first byte."""
+    slow_s: float = 0.0
+    """A rest before each piece of a mail is read."""
     extensions: tuple[str, ...] = ()
     """What EHLO offers. Without SMTPUTF8 nothing but ASCII is taken in addresses and header fields."""
     refused: dict[str, str] = field(default_factory=dict)
@@ -30,7 +37,7 @@ class SmtpSink:
     _sessions: set["asyncio.Task[None]"] = field(default_factory=set)
 
     async def __aenter__(self) -> "SmtpSink":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**26)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**26, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -84,10 +91,15 @@ class SmtpSink:
                         continue
                     if "half" in self.faults:
                         await reader.read(1000)
+                        writer.transport.pause_reading()  # type: ignore[attr-defined]
                         await self._answer(writer, "half", "")
                         await reader.read()
                         return
-                    mail = await reader.readuntil(b"\r\n.\r\n")
+                    brake = asyncio.create_task(self._brake(writer.transport))
+                    try:
+                        mail = await reader.readuntil(b"\r\n.\r\n")
+                    finally:
+                        brake.cancel()
                     if not (utf8 or mail[: mail.find(b"\r\n\r\n")].isascii()):
                         await self._answer(writer, "dot", "554 5.6.7 SMTPUTF8")
                         continue
@@ -102,6 +114,17 @@ class SmtpSink:
                     return
                 case _:
                     await self._answer(writer, verb, "250 ok")
+
+    async def _brake(self, transport: Any) -> None:
+        """Let a mail in by pieces of at most 256 KiB."""
+        if self.slow_s:
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
+        while self.slow_s:
+            transport.pause_reading()
+            await asyncio.sleep(self.slow_s)
+            transport.resume_reading()
+            for _ in range(2):  # the loop looks, and reads
+                await asyncio.sleep(0)
 
     async def _answer(self, writer: asyncio.StreamWriter, verb: str, usual: str) -> None:
         fault = self.faults.get(verb, usual)

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import aiosmtplib
 
@@ -18,6 +19,9 @@ from schemas.text import clean_line
 COMMAND_TIMEOUT_S = 60.0
 DOT_TIMEOUT_S = 600.0
 """RFC 5321 §4.5.3.2.6: give up earlier, and the mail may arrive all the same."""
+BLOCK_TIMEOUT_S = 180.0
+"""RFC 5321 §4.5.3.2.5: so long for each piece of the mail, however many there are."""
+BLOCK_BYTES = 2**16
 FLUSH_S = 0.01
 CLOSING = 421
 """RFC 5321 §3.8: the server closes the link, and says so."""
@@ -85,19 +89,16 @@ async def transfer(
         start = await client.execute_command(b"DATA", timeout=COMMAND_TIMEOUT_S)
         if start.code != aiosmtplib.SMTPStatus.start_input:
             return _answered(stage, start)
+        link = client.protocol
+        assert link is not None
+        # Listening begins before the mail goes out: a server may refuse it half-way.
+        answer = asyncio.ensure_future(link.read_response())
+        await _upload(link, _dotted(mail), answer)
+        if answer.done():
+            return _answered(stage, answer.result())
+        link.write(b".\r\n")
+        stage = "dot"
         async with asyncio.timeout(DOT_TIMEOUT_S):
-            link = client.protocol
-            assert link is not None
-            # Listening begins before the mail goes out: a server may refuse it half-way.
-            answer = asyncio.ensure_future(link.read_response())
-            await asyncio.sleep(0)
-            link.write(_dotted(mail))
-            while not answer.done() and _unsent(link):  # noqa: ASYNC110 - a transport tells nobody when it is empty
-                await asyncio.sleep(FLUSH_S)
-            if answer.done():
-                return _answered(stage, answer.result())
-            link.write(b".\r\n")
-            stage = "dot"
             outcome = _answered(stage, await answer)
         if outcome.state is DeliveryState.SENT:
             links.give_back(client)
@@ -154,6 +155,22 @@ def _dotted(mail: bytes) -> bytes:
         mail = _LINE_END.sub(b"\r\n", mail)
     lines = mail.replace(b"\r\n.", b"\r\n..") if mail[:1] != b"." else _LEADING_DOT.sub(b"..", mail)
     return lines if lines.endswith(b"\r\n") else lines + b"\r\n"
+
+
+async def _upload(link: aiosmtplib.protocol.SMTPProtocol, lines: bytes, answer: asyncio.Future[Any]) -> None:
+    """Until all has left this process, or the server has answered before that. Raises TimeoutError for a piece that
+    does not leave: how long the whole takes is a matter of the line.
+
+    In pieces also because of TLS, which says that it holds nothing as soon as all is encrypted.
+    """
+    for start in range(0, len(lines), BLOCK_BYTES):
+        await asyncio.sleep(0)  # the answer may be there
+        if answer.done():
+            return
+        link.write(lines[start : start + BLOCK_BYTES])
+        async with asyncio.timeout(BLOCK_TIMEOUT_S):
+            while not answer.done() and _unsent(link):  # noqa: ASYNC110 - a transport tells nobody when it is empty
+                await asyncio.sleep(FLUSH_S)
 
 
 def _unsent(link: aiosmtplib.protocol.SMTPProtocol) -> bool:
