@@ -29,7 +29,8 @@ class SmtpSettings(Config):
     """Sign in by XOAUTH2 with the token of the account's mailbox (`imap.oauth`)."""
     connections: int = Field(default=5, ge=1, le=100)
     domain_connections: int = Field(default=3, ge=1, le=100)
-    """At most so many mails at a time to one domain, so that a slow one does not hold up the others."""
+    """At most so many mails at a time to one domain, and one less than `connections`, so that a slow one does not hold
+    up the others."""
     domain_per_minute: int = Field(default=600, ge=1, le=100_000)
     ca_file: str | None = None
     """Whom to trust instead of the system's authorities, as a PEM file."""

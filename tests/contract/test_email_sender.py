@@ -528,6 +528,22 @@ class TestLedger:
             await self.settled(site, await self.request(site, id="quick", conversation_id="quick"), D.SENT)
             assert all(to[0].endswith("@example.org") for _, to, _ in sink.mails)
 
+    @pytest.mark.parametrize("connections", [2, 3])
+    async def test_a_silent_domain_leaves_a_connection_to_the_others(
+        self, tmp_path: Path, sink: SmtpSink, connections: int
+    ) -> None:
+        smtp = {"host": "127.0.0.1", "port": sink.port, "tls": "none", "connections": connections}
+        accounts = {"email": {"support": {"address": "help@shop.example", "smtp": smtp}}}
+        async with edge(tmp_path, accounts) as site:
+            for n in range(6):
+                sink.refused[f"x{n}@slow.example"] = "silent"
+                await self.to(site, f"x{n}@slow.example", id=f"slow-{n}", conversation_id=f"slow-{n}")
+            async with asyncio.timeout(10):
+                while len(sink.talking_of) < connections - 1:
+                    await asyncio.sleep(0.05)
+            await self.settled(site, await self.request(site, id="quick", conversation_id="quick"), D.SENT)
+            assert len(sink.talking_of) == connections, "those that are silent, and the link of the quick one"
+
     async def test_the_database_is_away_between_the_dot_and_the_write(
         self, site: Edge, sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -93,6 +93,8 @@ class Lane:
         self._alarm = RelayAlarm(context, account)
         self._ahead = Ahead(settings.smtp.connections)
         self._room = asyncio.Semaphore(settings.smtp.connections)
+        # One connection is for the others, wherever there are two.
+        self._per_domain = min(settings.smtp.domain_connections, max(settings.smtp.connections - 1, 1))
         self._domains: dict[str, tuple[asyncio.Semaphore, AsyncLimiter]] = {}
         self._held_until = 0.0
         self._held = False
@@ -112,7 +114,7 @@ class Lane:
             if len(self._domains) >= MAX_DOMAINS:  # the oldest; at worst it gets a little more than its share
                 del self._domains[next(iter(self._domains))]
             limit = AsyncLimiter(self._smtp.domain_per_minute, 60)
-            self._domains[domain] = (asyncio.Semaphore(self._smtp.domain_connections), limit)
+            self._domains[domain] = (asyncio.Semaphore(self._per_domain), limit)
         places, limit = self._domains[domain]
         self.waiting += 1
         try:
