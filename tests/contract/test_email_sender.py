@@ -604,6 +604,32 @@ class TestLedger:
         await self.settled(site, await self.request(site, id="s2", conversation_id="s2"), D.SENT)
         await self.settled(site, waiting[1], D.DEFERRED)
 
+    async def test_an_old_reply_that_is_greylisted_is_tried_again(self, site: Edge, sink: SmtpSink) -> None:
+        sink.faults["RCPT"] = "450 4.2.0 greylisted"
+        made = await self.request(site, created_at=datetime.now(UTC) - timedelta(days=6))
+        row = await self.settled(site, made, D.FAILED, D.DEFERRED)
+        assert (row.state, row.attempt) == (D.DEFERRED, 1)
+
+    async def test_an_old_unknown_one_that_a_person_sends_again_is_tried_again(
+        self, site: Edge, sink: SmtpSink
+    ) -> None:
+        sink.faults["stored"] = "reset"
+        made = await self.request(site, created_at=datetime.now(UTC) - timedelta(days=6))
+        await self.settled(site, made, D.UNKNOWN)
+        sink.faults = {"RCPT": "450 4.2.0 greylisted"}
+        out, now = site.context.store.outbox, SystemClock().now()
+        await site.database.write(lambda c: by_hand.resolve(c, out, made.id, sent=False, now=now))
+        row = await self.settled(site, made, D.FAILED, D.DEFERRED)
+        assert (row.state, row.attempt) == (D.DEFERRED, 2)
+
+    async def test_what_is_given_up_says_why_in_words(
+        self, site: Edge, sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sender_, "next_attempt", lambda *_: None)
+        sink.faults["RCPT"] = "452 4.2.2 mailbox full"
+        row = await self.settled(site, await self.request(site), D.FAILED)
+        assert row.detail.startswith("given up after 1 attempts: the mailbox is full")
+
     async def test_a_person_can_have_it_tried_at_once(self, site: Edge, sink: SmtpSink) -> None:
         sink.faults["RCPT"] = "450 greylisted"
         made = await self.request(site)

@@ -16,7 +16,7 @@ from channels.email.parser.parse import parse, unparsed
 from channels.email.parser.verdict import verdict
 from channels.email.parser.worker import work
 from channels.email.sending.compose import compose, message_id, subject
-from channels.retry import CAP, FIRST, GIVE_UP, next_attempt
+from channels.retry import AT_LEAST, CAP, FIRST, GIVE_UP, next_attempt
 from router.core.triage import decide_safely
 from schemas import limits
 from schemas.fast import as_struct
@@ -297,22 +297,35 @@ class TestCompose:
 
 
 class TestRetry:
-    def test_first_after_five_minutes_then_doubling_up_to_the_cap(self) -> None:
-        waits = [next_attempt(n, NOW, NOW, 0.0) for n in range(1, 12)]
+    @pytest.mark.parametrize("jitter", [0.0, 0.5, 0.999])
+    def test_first_after_five_minutes_then_doubling_and_never_more_than_the_cap(self, jitter: float) -> None:
+        waits = [next_attempt(n, NOW, NOW, jitter) for n in range(1, 12)]
         steps = [at - NOW for at in waits if at is not None]
-        assert steps[0] == FIRST
-        assert steps[1] == 2 * FIRST
-        assert max(steps) == CAP
+        assert FIRST <= steps[0] < FIRST * 1.25
+        assert 2 * FIRST <= steps[1] < 2 * FIRST * 1.25
         assert all(a <= b for a, b in pairwise(steps))
+        assert CAP * 0.75 < max(steps) <= CAP
 
-    def test_jitter_only_adds(self) -> None:
-        at = next_attempt(1, NOW, NOW, 0.999)
-        assert at is not None
-        assert FIRST <= at - NOW < FIRST * 1.25
+    def test_what_failed_together_comes_back_apart(self) -> None:
+        for attempt in (1, 4, 5, 99):
+            assert next_attempt(attempt, NOW, NOW, 0.1) != next_attempt(attempt, NOW, NOW, 0.9)
 
-    def test_after_five_days_it_is_over(self) -> None:
-        assert next_attempt(99, NOW, NOW + GIVE_UP, 0.0) is None
-        assert next_attempt(99, NOW, NOW + GIVE_UP - timedelta(seconds=1), 0.0) is not None
+    @pytest.mark.parametrize("jitter", [0.0, 0.999])
+    def test_after_five_days_it_is_over(self, jitter: float) -> None:
+        now, attempt = NOW, 0
+        while True:
+            attempt += 1
+            later = next_attempt(attempt, NOW, now, jitter)
+            if later is None:
+                break
+            now = later
+        assert GIVE_UP <= now - NOW <= GIVE_UP + CAP
+        assert attempt > AT_LEAST, "time alone has ended it"
+
+    def test_a_reply_that_is_old_at_its_first_attempt_gets_as_many(self) -> None:
+        assert next_attempt(1, NOW, NOW + timedelta(days=6), 0.0) is not None
+        assert next_attempt(AT_LEAST - 1, NOW, NOW + timedelta(days=60), 0.0) is not None
+        assert next_attempt(AT_LEAST, NOW, NOW + timedelta(days=60), 0.0) is None
 
 
 def test_the_clock_of_a_contact_is_utc() -> None:
