@@ -1,7 +1,7 @@
 """When a deferred mail is tried again. Pure.
 
 First after 5 minutes (greylisting), doubling with jitter up to 4,000 s, for 5 days: Postfix's schedule. But a reply
-that is old when its attempts begin (it waited behind another one, or a person has it sent again) gets as many as others.
+that is old when its attempts begin (it waited behind another one, or a person has it sent again) gets its share.
 """
 
 from datetime import datetime, timedelta

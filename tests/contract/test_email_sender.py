@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 
 from bus.topics import NOTIFICATIONS
 from channels.email.sending import book as book_
+from channels.email.sending import lanes as lanes_
 from channels.email.sending import links as links_
 from channels.email.sending import sender as sender_
 from channels.email.sending import transfer as transfer_
@@ -239,6 +240,22 @@ async def test_what_the_relay_refuses_to_us_is_ours(sink: SmtpSink, verb: str) -
 
 
 @pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"tls": "starttls"}, "does not offer STARTTLS"),
+        ({"username": "u", "password": "p"}, "no way to sign in"),
+        ({"tls": "starttls", "ca_file": "nowhere.pem"}, "smtp.ca_file cannot be read"),
+    ],
+)
+async def test_a_relay_that_does_not_fit_its_settings_is_ours(
+    sink: SmtpSink, settings: dict[str, Any], words: str
+) -> None:
+    outcome = await transfer_.transfer(links(sink.port, **settings), "a@x.org", "b@x.org", b"x")
+    assert (outcome.state, outcome.ours, outcome.away) == (D.DEFERRED, True, True)
+    assert (words in outcome.detail, sink.mails) == (True, [])
+
+
+@pytest.mark.parametrize(
     ("verb", "fault", "away"),
     [
         ("connect", "reset", True),
@@ -285,6 +302,12 @@ async def test_an_attempt_never_raises(
     monkeypatch.setattr(Links if at == "give_back" else aiosmtplib.SMTP, at, bug)
     outcome = await attempt(sink)
     assert (outcome.state, "a bug, as told" in outcome.detail) == (state, True)
+
+
+def alarms(conn: Connection) -> list[str]:
+    """What people were told about relays, in order."""
+    rows = conn.scalars(select(outbox.c.value).where(outbox.c.topic == NOTIFICATIONS).order_by(outbox.c.id))
+    return [orjson.loads(value)["kind"] for value in rows]
 
 
 class TestLedger:
@@ -512,11 +535,19 @@ class TestLedger:
         assert sink.attempts == tried
         assert (await self.settled(site, second, D.PENDING)).attempt == 0
 
-        def told(conn: Connection) -> int:
-            rows = conn.scalars(select(outbox.c.value).where(outbox.c.topic == NOTIFICATIONS))
-            return sum(b"relay.refused" in value for value in rows)
+        assert await site.database.read(alarms) == ["relay.refused"]
 
-        assert await site.database.read(told) == 1
+    async def test_a_relay_that_takes_our_mail_again_is_told_once(
+        self, site: Edge, sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lanes_, "HOLD_S", 0.0)
+        sink.faults["MAIL"] = "550 5.7.1 not you"
+        for n in range(2):
+            await self.settled(site, await self.request(site, id=f"r{n}", conversation_id=f"r{n}"), D.DEFERRED)
+        sink.faults.clear()
+        for n in range(2, 4):
+            await self.settled(site, await self.request(site, id=f"r{n}", conversation_id=f"r{n}"), D.SENT)
+        assert await site.database.read(alarms) == ["relay.refused", "relay.recovered"]
 
     async def test_a_slow_domain_does_not_hold_up_the_others(self, site: Edge, sink: SmtpSink) -> None:
         lane = site.parts["email"].outbound[1]._lanes["support"]  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ import aiosmtplib
 from channels.email.oauth import Tokens
 from channels.email.settings import SmtpSettings
 from runtime.clock import Clock
+from schemas.errors import SwitchboardError
 
 CONNECT_TIMEOUT_S = 30.0
 NOOP_TIMEOUT_S = 5.0
@@ -16,6 +17,10 @@ WARM_S = 1.0
 KEEP_S = 30.0
 """Relays hang up on who says nothing; and an idle connection is somebody else's slot."""
 AUTH_TIMEOUT_S = 60.0
+
+
+class RelayUnfit(SwitchboardError):
+    """The relay and our settings for it do not go together: every mail fares the same until somebody acts."""
 
 
 def hang_up(client: aiosmtplib.SMTP) -> None:
@@ -50,7 +55,7 @@ class Links:
 
     async def take(self) -> tuple[aiosmtplib.SMTP, bool]:
         """One that answers, ready for MAIL, and whether it is a new one. Raises SMTPException, OSError, TimeoutError,
-        OAuthUnavailable, SignInNeeded."""
+        OAuthUnavailable, SignInNeeded, RelayUnfit."""
         self.prune()
         while self._idle:
             client, since = self._idle.pop()
@@ -86,7 +91,7 @@ class Links:
             hostname=relay.host,
             port=relay.port,
             use_tls=relay.tls == "implicit",
-            start_tls=relay.tls == "starttls",
+            start_tls=False,
             tls_context=None if relay.tls == "none" else self._context(),
             timeout=CONNECT_TIMEOUT_S,
         )
@@ -94,6 +99,13 @@ class Links:
             self.greeting = (await client.connect()).message
             self.opened += 1
             await client.ehlo(timeout=AUTH_TIMEOUT_S)
+            if relay.tls == "starttls":
+                if not client.supports_extension("starttls"):
+                    raise RelayUnfit(
+                        "the relay does not offer STARTTLS: is smtp.port right, or has it to be tls: implicit?"
+                    )
+                await client.starttls(timeout=CONNECT_TIMEOUT_S)
+                await client.ehlo(timeout=AUTH_TIMEOUT_S)
             await self._sign_in(client)
         except BaseException:
             hang_up(client)
@@ -111,8 +123,16 @@ class Links:
                 self._tokens.refused(token)
                 await client.auth_xoauth2(self._username, await self._tokens.access(), timeout=AUTH_TIMEOUT_S)
         elif relay.password is not None:
+            if not client.supported_auth_methods:
+                raise RelayUnfit(
+                    "the relay offers no way to sign in that we know: does it take passwords at this port?"
+                )
             await client.login(self._username, relay.password.get_secret_value(), timeout=AUTH_TIMEOUT_S)
 
     def _context(self) -> ssl.SSLContext:
+        """Raises RelayUnfit."""
         ca = self._relay.ca_file
-        return ssl.create_default_context(cafile=str(self._config_dir / ca) if ca else None)
+        try:
+            return ssl.create_default_context(cafile=str(self._config_dir / ca) if ca else None)
+        except OSError as error:
+            raise RelayUnfit(f"smtp.ca_file cannot be read: {self._config_dir / (ca or '')}: {error}") from error

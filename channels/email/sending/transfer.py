@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import aiosmtplib
 
 from channels.email.oauth import SignInNeeded
 from channels.email.sending.compose import wire_address
-from channels.email.sending.links import Links, hang_up
+from channels.email.sending.links import Links, RelayUnfit, hang_up
 from runtime.logs import get_logger
 from schemas.errors import TemporaryError
 from schemas.states import DeliveryState
@@ -43,7 +44,8 @@ class Outcome:
     state: DeliveryState
     detail: str
     ours: bool = False
-    """Our relay refuses us for good (banner, EHLO, AUTH, MAIL): every mail would fare the same until somebody acts."""
+    """Our relay refuses us for good (banner, EHLO, AUTH, MAIL, no TLS or sign-in as set): every mail would fare the
+    same until somebody acts."""
     away: bool = False
     """Our relay was not to be had: nothing is wrong with this mail, or with its recipient."""
     plain: bool = False
@@ -117,6 +119,8 @@ def trouble(stage: str, error: Exception) -> Outcome:
     """What an exception at this stage means. Never raises: after a bug, too, whether the dot may have passed is all
     that counts."""
     match error:
+        case RelayUnfit():
+            return Outcome(DeliveryState.DEFERRED, f"{stage}: {clean(str(error))}", ours=True, away=True)
         case SignInNeeded():
             return Outcome(DeliveryState.DEFERRED, f"AUTH: {clean(str(error))}", ours=True, away=True)
         case aiosmtplib.SMTPAuthenticationError():
@@ -131,7 +135,9 @@ def trouble(stage: str, error: Exception) -> Outcome:
             log.error("an attempt failed in an unforeseen way", stage=stage, exc_info=error)
             away = False
     state = DeliveryState.UNKNOWN if stage == "dot" else DeliveryState.DEFERRED
-    return Outcome(state, f"{stage}: {type(error).__name__}: {clean(str(error))}", away=away)
+    # A certificate that is strange to us stays so.
+    ours = isinstance(error.__cause__ or error, ssl.SSLCertVerificationError)
+    return Outcome(state, f"{stage}: {type(error).__name__}: {clean(str(error))}", ours=ours, away=away or ours)
 
 
 def _answered(stage: str, response: aiosmtplib.SMTPResponse) -> Outcome:
