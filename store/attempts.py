@@ -50,6 +50,8 @@ class End:
     due_at: datetime | None = None
     relay_away: bool = False
     """Deferred, because our own relay was not to be had."""
+    uncounted: bool = False
+    """Nothing was tried after all."""
     settled_by: str = ""
     """Who said so, where no machine could know."""
 
@@ -141,6 +143,7 @@ def finish_all(conn: Connection, out: Outbox, ends: Sequence[End], now: datetime
                 "at_reply": end.reply_id,
                 "at_recipient": end.recipient,
                 "state": end.to.value,
+                "attempt": row.attempt - end.uncounted,
                 "change": row.change + 1,
                 "detail": end.detail,
                 "provider_id": provider_id,
@@ -160,7 +163,7 @@ def finish_all(conn: Connection, out: Outbox, ends: Sequence[End], now: datetime
                 account=row.account,
                 recipient=end.recipient,
                 state=end.to,
-                attempt=row.attempt,
+                attempt=row.attempt - end.uncounted,
                 change=row.change + 1,
                 at=now,
                 detail=end.detail,
@@ -184,5 +187,5 @@ _ENDING = (
     .order_by(deliveries.c.reply_id, deliveries.c.recipient)
     .with_for_update(of=deliveries)
 )
-_ENDED = ("state", "change", "detail", "provider_id", "changed_at", "due_at", "relay_away")
+_ENDED = ("state", "attempt", "change", "detail", "provider_id", "changed_at", "due_at", "relay_away")
 _FINISH = update(deliveries).where(_AT).values({name: bindparam(name) for name in _ENDED})

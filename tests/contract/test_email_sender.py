@@ -32,14 +32,16 @@ from schemas.reply import Reply
 from schemas.states import DeliveryState
 from store import attempts, by_hand, deliveries, replies
 from store.attempts import Begin
+from store.intake import Arrival
 from store.tables import outbox
 from tests.kit.certificates import certificate
+from tests.kit.contacts import email as email_contact
 from tests.kit.edge import Edge, edge
 from tests.kit.events import examples
 from tests.kit.smtp_sink import SmtpSink
 
 D = DeliveryState
-BEFORE_THE_DOT = ["connect", "EHLO", "MAIL", "RCPT", "DATA"]
+BEFORE_THE_DOT = ["connect", "EHLO", "AUTH", "MAIL", "RCPT", "DATA"]
 
 
 @pytest.fixture
@@ -49,7 +51,10 @@ async def sink() -> AsyncIterator[SmtpSink]:
 
 
 async def attempt(sink: SmtpSink, mail: bytes = b"Subject: x\r\n\r\n.dot\r\n") -> transfer_.Outcome:
-    return await transfer_.transfer(links(sink.port), "help@shop.example", "ann@example.org", mail)
+    """Signed in first."""
+    sink.extensions = ("AUTH PLAIN",)
+    relay = links(sink.port, username="u", password="p")
+    return await transfer_.transfer(relay, "help@shop.example", "ann@example.org", mail)
 
 
 def links(port: int, **more: Any) -> Links:
@@ -73,13 +78,22 @@ async def test_4xx_defers(sink: SmtpSink, verb: str) -> None:
 
 @pytest.mark.parametrize(
     ("verb", "state"),
-    [("connect", D.DEFERRED), ("EHLO", D.DEFERRED), ("MAIL", D.DEFERRED), ("RCPT", D.FAILED), ("dot", D.FAILED)],
+    [
+        ("connect", D.DEFERRED),
+        ("EHLO", D.DEFERRED),
+        ("AUTH", D.DEFERRED),
+        ("MAIL", D.DEFERRED),
+        ("RCPT", D.FAILED),
+        ("DATA", D.FAILED),
+        ("dot", D.FAILED),
+    ],
 )
 async def test_5xx_is_ours_until_the_recipient_and_final_from_there(
     sink: SmtpSink, verb: str, state: DeliveryState
 ) -> None:
     sink.faults[verb] = "550 5.1.1 no"
-    assert (await attempt(sink)).state is state
+    outcome = await attempt(sink)
+    assert (outcome.state, "550" in outcome.detail, sink.mails) == (state, True, [])
 
 
 @pytest.mark.parametrize("verb", BEFORE_THE_DOT)
@@ -96,10 +110,15 @@ async def test_a_link_that_breaks_after_the_dot_is_unknown_kept_or_not(sink: Smt
     assert len(sink.mails) == kept
 
 
-@pytest.mark.parametrize(("verb", "state"), [("RCPT", D.DEFERRED), ("dot", D.UNKNOWN), ("stored", D.UNKNOWN)])
+@pytest.mark.parametrize(
+    ("verb", "state"),
+    [*((verb, D.DEFERRED) for verb in BEFORE_THE_DOT), ("dot", D.UNKNOWN), ("stored", D.UNKNOWN)],
+)
 async def test_silence(sink: SmtpSink, verb: str, state: DeliveryState, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer_, "COMMAND_TIMEOUT_S", 0.3)
     monkeypatch.setattr(transfer_, "DOT_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(links_, "CONNECT_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(links_, "AUTH_TIMEOUT_S", 0.3)
     sink.faults[verb] = "silent"
     assert (await attempt(sink)).state is state
 
@@ -234,8 +253,8 @@ async def test_a_domain_is_the_one_that_was_written(sink: SmtpSink, typed: str, 
 
 @pytest.mark.parametrize("verb", ["connect", "EHLO", "AUTH", "MAIL"])
 async def test_what_the_relay_refuses_to_us_is_ours(sink: SmtpSink, verb: str) -> None:
-    sink.faults |= {"EHLO": "250-sink\r\n250 AUTH PLAIN", "AUTH": "235 in", verb: "550 5.7.1 not you"}
-    outcome = await transfer_.transfer(links(sink.port, username="u", password="p"), "a@x.org", "b@x.org", b"x")
+    sink.faults[verb] = "550 5.7.1 not you"
+    outcome = await attempt(sink)
     assert (outcome.state, outcome.ours, outcome.away) == (D.DEFERRED, True, True)
 
 
@@ -260,6 +279,7 @@ async def test_a_relay_that_does_not_fit_its_settings_is_ours(
     [
         ("connect", "reset", True),
         ("connect", "421 later", True),
+        ("AUTH", "451 later", True),
         ("MAIL", "reset", True),
         ("MAIL", "451 enough of you for now", False),
         ("RCPT", "450 greylisted", False),
@@ -575,6 +595,42 @@ class TestLedger:
             await self.settled(site, await self.request(site, id="quick", conversation_id="quick"), D.SENT)
             assert len(sink.talking_of) == connections, "those that are silent, and the link of the quick one"
 
+    async def test_a_domain_gets_so_many_mails_in_a_minute(self, tmp_path: Path, sink: SmtpSink) -> None:
+        smtp = {"host": "127.0.0.1", "port": sink.port, "tls": "none", "domain_per_minute": 2}
+        accounts = {"email": {"support": {"address": "help@shop.example", "smtp": smtp}}}
+        async with edge(tmp_path, accounts) as site:
+            many = [await self.request(site, id=f"r{n}", conversation_id=f"r{n}") for n in range(3)]
+            for made in many[:2]:
+                await self.settled(site, made, D.SENT)
+            await self.settled(site, await self.to(site, "x@other.example", id="o", conversation_id="o"), D.SENT)
+            await self.settled(site, many[2], D.PENDING)
+
+    async def test_a_sender_that_is_not_sure_that_it_is_there_says_no_data(
+        self, site: Edge, sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(site.parts["email"].outbound[0], "sure", lambda: False)
+        row = await self.settled(site, await self.request(site), D.DEFERRED)
+        assert (row.detail, sink.mails) == (transfer_.NOT_SURE, [])
+
+    @pytest.mark.parametrize("verdict", ["verified", "unknown", "failed"])
+    async def test_the_customers_words_go_to_the_customer_alone_and_only_if_it_was_they(
+        self, tmp_path: Path, sink: SmtpSink, verdict: str
+    ) -> None:
+        smtp = {"host": "127.0.0.1", "port": sink.port, "tls": "none"}
+        account = {"address": "help@shop.example", "smtp": smtp, "quote": True}
+        async with edge(tmp_path, {"email": {"support": account}}) as site:
+            contact = email_contact("m1@example.org", sender="ann@example.org", text="secret words")
+            contact = contact.model_copy(update={"sender": contact.sender.model_copy(update={"verdict": verdict})})
+            arrival = Arrival(contact=contact, raw=b"raw", media_type="text/plain")
+            taken = await site.intake.accept(arrival, datetime.now(UTC))
+            made = await self.request(site, answers=(taken.interaction_id,), cc=("bob@example.net",))
+            async with asyncio.timeout(10):
+                while len(sink.mails) < 2:
+                    await asyncio.sleep(0.05)
+            await self.settled(site, made, D.SENT)
+        quoted = {to: b"> secret words" in raw for _, (to,), raw in sink.mails}
+        assert quoted == {"ann@example.org": verdict == "verified", "bob@example.net": False}
+
     async def test_the_database_is_away_between_the_dot_and_the_write(
         self, site: Edge, sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -704,7 +760,8 @@ async def test_stopping_behind_a_slow_domain_is_quick_and_leaves_nothing_unknown
         async with asyncio.timeout(30):
             while await site.database.read(lambda c: deliveries.count(c, [D.PENDING, D.ATTEMPTING, D.DEFERRED])):
                 await asyncio.sleep(0.1)
-        assert await site.database.read(lambda c: deliveries.count(c, [D.SENT])) == 20
+        rows = await site.database.read(lambda c: deliveries.listing(c, None, 100))
+        assert {(row.state, row.attempt) for row in rows} == {(D.SENT, 1)}, "the stop was no attempt"
     assert len(sink.mails) == 20
 
 

@@ -93,7 +93,7 @@ async def test_a_certificate_that_nobody_vouches_for_gets_no_password(relay: Exi
 
 
 async def test_a_relay_that_offers_no_tls_gets_no_mail_and_no_password() -> None:
-    async with SmtpSink(faults={"AUTH": "235 in"}) as sink:
+    async with SmtpSink(faults={"AUTH": "235 welcome"}) as sink:
         smtp = SmtpSettings.model_validate(
             {"host": "127.0.0.1", "port": sink.port, "tls": "starttls", "username": "u", "password": "p"}
         )

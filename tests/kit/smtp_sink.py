@@ -13,8 +13,8 @@ class SmtpSink:
     """`faults`: verb → what to answer there instead (`451 later`), or `reset`, `silent`. Octets that are no UTF-8 are
     written as surrogates.
 
-    Verbs: connect, EHLO, MAIL, RCPT, DATA, half (after a first piece of the mail), dot (after the mail has come, not
-    kept), stored (after it was kept).
+    Verbs: connect, EHLO, AUTH, MAIL, RCPT, DATA, half (after a first piece of the mail), dot (after the mail has come,
+    not kept), stored (after it was kept).
     """
 
     faults: dict[str, str] = field(default_factory=dict)
@@ -74,6 +74,8 @@ class SmtpSink:
                     lines = ["sink", *self.extensions]
                     offer = [f"250-{each}" for each in lines[:-1]] + [f"250 {lines[-1]}"]
                     await self._answer(writer, "EHLO", "\r\n".join(offer))
+                case "AUTH":
+                    await self._answer(writer, "AUTH", "235 in")
                 case "MAIL":
                     recipients, sender = [], address
                     utf8 = words.endswith(" SMTPUTF8")

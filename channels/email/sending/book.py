@@ -46,7 +46,15 @@ class Book:
         attempting = (DeliveryState.ATTEMPTING,)
         words = "the database went away as the attempt began: nothing was sent"
         await self._ends.add(
-            End(item.reply.id, item.recipient, DeliveryState.DEFERRED, attempting, owner=owner, detail=words)
+            End(
+                item.reply.id,
+                item.recipient,
+                DeliveryState.DEFERRED,
+                attempting,
+                owner=owner,
+                detail=words,
+                uncounted=True,
+            )
         )
 
     async def end(
@@ -58,6 +66,7 @@ class Book:
         due_at: datetime | None = None,
         *,
         relay_away: bool = False,
+        uncounted: bool = False,
     ) -> None:
         """Write how the attempt ended, as soon as the database takes it: nobody else can, while we are there."""
         end = End(
@@ -69,6 +78,7 @@ class Book:
             detail=detail,
             due_at=due_at,
             relay_away=relay_away,
+            uncounted=uncounted,
         )
         while True:
             try:

@@ -18,7 +18,6 @@ from runtime.logs import get_logger
 from runtime.tasks import TaskOwner
 from schemas.errors import TemporaryError
 from schemas.interaction import EmailContent
-from schemas.reply import Reply
 from schemas.states import DeliveryState
 from store import deliveries, ledger
 from store.deliveries import Due
@@ -33,7 +32,7 @@ IN_HAND = 1000
 LOW = 50
 """So little in hand, and more is looked for."""
 SEND = "email.send"
-NOT_YET = "the sender stopped before it was its turn"
+STOPPED = Outcome(DeliveryState.DEFERRED, "the sender stopped before it was its turn")
 
 _Key = tuple[str, str, str]
 """Account, reply, recipient."""
@@ -198,13 +197,13 @@ class EmailSender:
         try:
             async with lane.connection():
                 if self._stopping or not lane.open():
-                    return Outcome(DeliveryState.DEFERRED, NOT_YET)
+                    return STOPPED
                 return await transfer(lane.links, sender, item.recipient, mail, go)
         except asyncio.CancelledError:
             if not self._stopping or me not in self._before_data:
                 raise
             me.uncancel()
-            return Outcome(DeliveryState.DEFERRED, NOT_YET)
+            return STOPPED
         except Exception as error:  # an attempt that stays open while we live is nobody's: it has to end
             log.exception("an attempt failed in an unforeseen way", reply=item.reply.id)
             state = DeliveryState.DEFERRED if me in self._before_data else DeliveryState.UNKNOWN
@@ -221,16 +220,15 @@ class EmailSender:
         except Exception:  # what it tells of the relay is less than what became of the mail
             log.exception("an alarm failed", account=item.reply.account)
         self._sent.labels(item.reply.account, state.value).inc()
-        if state is DeliveryState.DEFERRED and detail != NOT_YET:
+        due_at, now, stopped = None, self._context.clock.now(), outcome == STOPPED
+        if state is DeliveryState.DEFERRED and not stopped:
             log.warning("a mail has to wait", account=item.reply.account, reply=item.reply.id, why=detail)
-        due_at, now = None, self._context.clock.now()
-        if state is DeliveryState.DEFERRED and detail != NOT_YET:
             due_at = next_attempt(item.attempt + 1, item.created_at, now, random.random())  # noqa: S311
             if due_at is None:
                 state, detail = DeliveryState.FAILED, f"given up after {item.attempt + 1} attempts: {in_words(detail)}"
         if item.recipient != item.reply.recipient.address and state is not DeliveryState.SENT:
             detail = f"{item.recipient} in copy: {detail}"
-        await self._book.end(item, owner, state, detail, due_at, relay_away=outcome.away)
+        await self._book.end(item, owner, state, detail, due_at, relay_away=outcome.away, uncounted=stopped)
         if lane.is_back(outcome):
             await self._book.relay_is_back(item.reply.account)
 
@@ -244,7 +242,7 @@ class EmailSender:
                 signature=settings.signature,
                 html=settings.html,
                 language=settings.language,
-                quoted=await self._quoted(reply) if settings.quote else "",
+                quoted=await self._quoted(item) if settings.quote else "",
             )
             files = [(each, await blobs.get(each.dataref or "")) for each in reply.files]
             return compose(
@@ -262,9 +260,10 @@ class EmailSender:
             why = clean(f"the mail could not be made: {type(error).__name__}: {error}")
             return Outcome(DeliveryState.FAILED, why, plain=True)
 
-    async def _quoted(self, reply: Reply) -> str:
+    async def _quoted(self, item: Due) -> str:
         """What the customer wrote last, if it is sure who wrote it: nobody's words are sent to somebody else."""
-        if not reply.answers:
+        reply = item.reply
+        if not reply.answers or item.recipient != reply.recipient.address:
             return ""
         last = reply.answers[-1]
         _, asked = (await self._context.store.database.read(lambda c: ledger.find_all(c, {last}))).get(
