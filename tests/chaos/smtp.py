@@ -1,7 +1,9 @@
-"""`make chaos NAME=smtp`: two senders on one ledger, and a mail server that fails by chance at every verb.
+"""`make chaos NAME=smtp`: two senders on one ledger, and a mail server that fails by chance at every verb. One of the
+senders stands still in the middle for so long that the other takes it for gone, and then goes on.
 
 Afterwards: every reply has an end; what is `sent` came once, what is `failed` not at all, nothing came twice; and
-`unknown` are exactly those whose dot got no clear answer. Time between attempts is made short, nothing else is.
+`unknown` are exactly those whose dot got no clear answer and those that were taken from the one that stood still. Time
+between attempts is made short, nothing else is.
 """
 
 import argparse
@@ -17,13 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
 
 from channels.email.sending import sender, transfer
-from channels.email.sending.sender import EmailSender
 from channels.email.settings import EmailSettings
+from channels.presence import Presence
 from schemas.reply import Reply
 from schemas.states import DeliveryState
 from store import deliveries, replies
+from store.tables import deliveries as deliveries_table
+from tests.chaos.second_sender import SecondSender
 from tests.kit.edge import Edge, edge
 from tests.kit.events import examples
 from tests.kit.smtp_sink import SmtpSink
@@ -34,6 +40,9 @@ FAULTS = ("451 4.3.0 later", "550 5.7.1 no", "reset", "silent", "nonsense")
 PATIENCE_S = 3.0
 SHARE = 0.2
 CONNECTIONS = 20
+SENDS_PER_PAUSE = 1000
+STORE = "sqlite:///edge.db"
+ORPHANED = "the sender stopped in the middle of sending"
 NOT_OURS = "421 4.3.2 closing"
 """At the relay's own verbs (connect, EHLO, MAIL) a 5xx stops the account for a minute: one test has that, not this."""
 
@@ -85,6 +94,9 @@ class Result:
     sent: int = 0
     failed: int = 0
     unknown: int = 0
+    pauses: int = 0
+    taken_away: int = 0
+    """Attempts of the one that stood still."""
     faults: dict[str, int] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
 
@@ -104,14 +116,47 @@ async def run(sends: int, seed: int, folder: Path) -> Result:
             sink.faults = faults
             smtp = {"host": "127.0.0.1", "port": sink.port, "tls": "none", "connections": CONNECTIONS}
             account = {"address": "help@shop.example", "smtp": smtp}
-            async with edge(folder, {"email": {"support": account}}) as site:
-                presence, _ = site.parts["email"].outbound
-                second = EmailSender(site.context, {"support": EmailSettings.model_validate(account)}, presence)  # type: ignore[arg-type]
-                await second.start()
-                rows = await _send(site, sends)
-                await second.drain()
-                await second.stop()
-            return _check(rows, sink, faults)
+            async with edge(folder, {"email": {"support": account}}, store_url=STORE) as site:
+                first, _ = site.parts["email"].outbound
+                assert isinstance(first, Presence)
+                settings = {"support": EmailSettings.model_validate(account)}
+                async with SecondSender(site.context, STORE, folder, settings) as second, asyncio.TaskGroup() as both:
+                    pauses = both.create_task(_pause(site, first, second, sends), name="pauses")
+                    rows = both.create_task(_send(site, sends), name="sends")
+            return _check(rows.result(), sink, faults, pauses.result())
+
+
+async def _pause(site: Edge, first: Presence, second: SecondSender, sends: int) -> int:
+    """Let the second stand still with mails in hand, evenly over the run, each time until the first has taken them for
+    abandoned. Returns how often."""
+    wanted = max(1, sends // SENDS_PER_PAUSE)
+    for number in range(wanted):
+        while await site.database.read(_ended) < sends * (2 * number + 1) // (2 * wanted):
+            await asyncio.sleep(0.02)
+        while not await _stands_with_mails(site, second):
+            second.go_on()
+            if await site.database.read(_ended) == sends:
+                return number
+            await asyncio.sleep(0.02)
+        while await site.database.read(lambda c: _in_hand(c, second.owner)):
+            await asyncio.sleep(0.1)
+            await first._look_after(alone=False)  # as it does by itself, only more often
+        second.go_on()
+    return wanted
+
+
+async def _stands_with_mails(site: Edge, second: SecondSender) -> bool:
+    await second.stand_still()
+    return await site.database.read(lambda c: _in_hand(c, second.owner)) > 0
+
+
+def _in_hand(conn: Connection, owner: str) -> int:
+    states = deliveries_table.c.state == D.ATTEMPTING.value
+    return len(list(conn.scalars(select(deliveries_table.c.reply_id).where(states, deliveries_table.c.owner == owner))))
+
+
+def _ended(conn: Connection) -> int:
+    return deliveries.count(conn, [D.SENT, D.FAILED, D.UNKNOWN])
 
 
 async def _send(site: Edge, sends: int) -> list[deliveries.Row]:
@@ -138,20 +183,23 @@ async def _send(site: Edge, sends: int) -> list[deliveries.Row]:
     return await site.database.read(lambda c: deliveries.listing(c, None, sends + 1))
 
 
-def _check(rows: list[deliveries.Row], sink: SmtpSink, faults: ByChance) -> Result:
+def _check(rows: list[deliveries.Row], sink: SmtpSink, faults: ByChance, pauses: int) -> Result:
     came = Counter(recipients[0] for _, recipients, _ in sink.mails)
     by_state = {state: {row.recipient for row in rows if row.state is state} for state in D}
     sent, failed, unknown = (len(by_state[state]) for state in (D.SENT, D.FAILED, D.UNKNOWN))
-    result = Result(sent=sent, failed=failed, unknown=unknown, faults=dict(faults.drawn))
+    taken = {row.recipient for row in rows if row.detail == ORPHANED}
+    result = Result(sent, failed, unknown, pauses, len(taken), dict(faults.drawn))
     bad = {
         "came twice": {who for who, n in came.items() if n > 1},
         "sent, but never came": by_state[D.SENT] - came.keys(),
         "failed, but came": by_state[D.FAILED] & came.keys(),
-        "unknown without need": by_state[D.UNKNOWN] - faults.ambiguous,
+        "unknown without need": by_state[D.UNKNOWN] - faults.ambiguous - taken,
         "ambiguous, but not unknown": faults.ambiguous - by_state[D.UNKNOWN],
         "without an end": {row.recipient for row in rows} - by_state[D.SENT] - by_state[D.FAILED] - by_state[D.UNKNOWN],
     }
     result.violations = [f"{what}: {who}" for what, people in bad.items() for who in sorted(people)]
+    if not taken:
+        result.violations.append("nothing was taken from the one that stood still: that was not tried")
     return result
 
 
@@ -171,7 +219,8 @@ def main() -> int:
         print(f"✗ {violation}")
     print(f"{sum(result.faults.values())} faults: {result.faults}")
     print(
-        f"seed {seed}: {result.sent} sent, {result.failed} failed, {result.unknown} unknown, "
+        f"seed {seed}: {result.sent} sent, {result.failed} failed, {result.unknown} unknown "
+        f"({result.taken_away} of them taken from one that stood still, {result.pauses} times), "
         f"{len(result.violations)} violations",
         flush=True,
     )
