@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+import idna
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.networks import validate_email
 
@@ -26,8 +27,9 @@ Key = TextLine
 
 
 def address(value: str) -> str:
-    """A mail address, in lower case. Raises ValueError."""
-    return validate_email(clean_line(value))[1].lower()
+    """A mail address, in lower case, its domain as mails have it (`xn--…`), for comparing. Raises ValueError."""
+    local, _, domain = validate_email(clean_line(value))[1].lower().rpartition("@")
+    return f"{local}@{idna.encode(domain, uts46=True).decode()}"
 
 
 class Me(Model):

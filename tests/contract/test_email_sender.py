@@ -120,7 +120,8 @@ async def test_silence(sink: SmtpSink, verb: str, state: DeliveryState, monkeypa
     monkeypatch.setattr(links_, "CONNECT_TIMEOUT_S", 0.3)
     monkeypatch.setattr(links_, "AUTH_TIMEOUT_S", 0.3)
     sink.faults[verb] = "silent"
-    assert (await attempt(sink)).state is state
+    async with asyncio.timeout(20):
+        assert (await attempt(sink)).state is state
 
 
 @pytest.mark.parametrize("answer", ["354 again", "150 well", "nonsense", "251 elsewhere"])
