@@ -144,8 +144,8 @@ class EmailSettings(Config):
     """The mailbox's address: what arrives for it is taken, and answers come from it."""
     aliases: tuple[EmailStr, ...] = ()
     """More addresses whose mail is taken by this account. `local+anything@` needs none."""
-    name: str = ""
-    """What customers see beside the address."""
+    name: str = Field(default="", max_length=200)
+    """What customers see beside the address; a line of a mail has room for 998 octets (RFC 5322 §2.1.1)."""
     queue: str | None = None
     smtp: SmtpSettings | None = None
     """Without it nothing is sent: answers to this account's mail stay pending."""
@@ -179,6 +179,13 @@ class EmailSettings(Config):
     """Addresses and domains of your own people: what a verified one forwards belongs to the customer who wrote it."""
     blocked: tuple[str, ...] = ()
     """Addresses and domains (with all below them) whose mail is refused, or left in its mailbox, and counted."""
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if "=?" in value:
+            raise ValueError("=? would be read as the beginning of an encoded word (RFC 2047)")
+        return value
 
     @field_validator("blocked", "colleagues")
     @classmethod

@@ -10,12 +10,14 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from channels.email.parser.automatic import LOOP_FIELD
 from channels.email.parser.parse import parse, unparsed
 from channels.email.parser.verdict import verdict
 from channels.email.parser.worker import work
 from channels.email.sending.compose import compose, message_id, subject
+from channels.email.settings import EmailSettings
 from channels.retry import AT_LEAST, CAP, FIRST, GIVE_UP, next_attempt
 from router.core.triage import decide_safely
 from schemas import limits
@@ -331,3 +333,20 @@ class TestRetry:
 def test_the_clock_of_a_contact_is_utc() -> None:
     local = datetime(2026, 3, 4, 11, 0, tzinfo=UTC).astimezone()
     assert parse(BASE, account="a", received_at=local).received_at.tzinfo is UTC
+
+
+@pytest.mark.parametrize("name", ["x" * 201, "Shop =?utf-8?q?Bank?="])
+def test_a_name_that_no_header_field_can_carry_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError):
+        EmailSettings(address="help@shop.example", name=name)
+
+
+@pytest.mark.parametrize("name", ["A" + '"' * 198 + "Z", "ü" * 200, "Shop = ?"])
+def test_every_other_name_fits_into_lines(name: str) -> None:
+    settings_ = EmailSettings(address="help@shop.example", name=name)
+    reply = examples()["reply"]
+    assert isinstance(reply, Reply)
+    raw = compose(reply, address=settings_.address, name=settings_.name, now=NOW)
+    assert max(map(len, raw.split(b"\r\n"))) <= 998
+    # Not by the standard library: it keeps the spaces between the encoded words of a phrase (RFC 2047 §6.2).
+    assert read(raw).sender.name == name
