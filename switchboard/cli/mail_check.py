@@ -78,8 +78,8 @@ def test_send(
     async def work() -> tuple[DeliveryState, str]:
         links = links_of(name, settings, SystemClock(), found.path.parent, found.data_dir)
         try:
-            # Not <>, as machine mail has it: what people wrote goes out under the account's address, and trouble with
-            # that address or its SPF has to show here. A bounce of it comes to the mailbox, where somebody looks for it.
+            # Not <>, as machine mail has it: what people write goes out under the account's address, and trouble with
+            # that address or its SPF has to show here. A bounce comes to the mailbox, where it is looked for.
             outcome = await transfer(links, settings.address, wire_address(to), raw)
         finally:
             links.prune(all_=True)
