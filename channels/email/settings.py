@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import EmailStr, Field, SecretStr, field_validator, model_validator
 
 from channels.email.parser.fields import is_among
+from channels.email.wire import wire_address
 from schemas.base import Config
 from schemas.durations import Duration, parse_duration
 from schemas.limits import MAIL_BYTES
@@ -210,7 +211,9 @@ class EmailSettings(Config):
     @property
     def addresses(self) -> tuple[str, ...]:
         """All of the account's own, in lower case, its main one first."""
-        return tuple(dict.fromkeys(each.lower() for each in (self.address, *self.aliases)))
+        written = [each.lower() for each in (self.address, *self.aliases)]
+        # Mails have the domain in the one form or in the other.
+        return tuple(dict.fromkeys((*written, *map(wire_address, written))))
 
     @property
     def trusted_authserv_ids(self) -> tuple[str, ...]:

@@ -350,3 +350,8 @@ def test_every_other_name_fits_into_lines(name: str) -> None:
     assert max(map(len, raw.split(b"\r\n"))) <= 998
     # Not by the standard library: it keeps the spaces between the encoded words of a phrase (RFC 2047 §6.2).
     assert read(raw).sender.name == name
+
+
+def test_an_account_of_a_domain_with_letters_of_its_own_knows_its_mail_in_both_forms() -> None:
+    settings = EmailSettings(address="help@Straße.example", aliases=("hilfe@example.org",))
+    assert settings.addresses == ("help@straße.example", "hilfe@example.org", "help@xn--strae-oqa.example")

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 
-import idna
-
 from channels.email.parser.automatic import LOOP_FIELD
 from channels.email.sending import bodies, mime
 from channels.email.threading import Tokens
+from channels.email.wire import wire_address, wire_domain
 from schemas.interaction import Attachment
 from schemas.reply import Reply
 from schemas.text import clean_line, clean_text
@@ -23,7 +22,7 @@ SUBJECT_CHARS = 200
 def message_id(reply: Reply, domain: str, tokens: Tokens | None = None) -> str:
     """Without brackets, in lower case. Known before anything is sent, so that a fast answer finds its conversation."""
     digest = hashlib.sha256(reply.id.encode()).hexdigest()
-    domain = _wire_domain(domain.lower())
+    domain = wire_domain(domain.lower())
     if tokens is not None:
         try:
             prefix = tokens.id_prefix(reply.conversation_id, reply.recipient.address)
@@ -142,21 +141,6 @@ def _shown(address: str, utf8: bool) -> str:
     wire = wire_address(address)
     mailbox = mime.mailbox(wire)
     return mailbox if utf8 or wire.isascii() else mime.empty_group(wire)
-
-
-def wire_address(address: str) -> str:
-    """The address with its domain as DNS knows it. A domain that has no such form stays: the relay will say so."""
-    local, at, domain = address.rpartition("@")
-    return f"{local}{at}{_wire_domain(domain)}"
-
-
-def _wire_domain(domain: str) -> str:
-    """IDNA 2008 (UTS 46, non-transitional): `straße.de` is another domain than `strasse.de`, which the codec of the
-    standard library takes it for."""
-    try:
-        return domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
-    except UnicodeError:
-        return domain
 
 
 def subject(reply: Reply) -> str:
