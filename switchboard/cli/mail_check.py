@@ -9,12 +9,12 @@ import typer
 from pydantic import EmailStr, TypeAdapter, ValidationError
 from rich.markup import escape
 
+from channels.email.addresses import wire_address
 from channels.email.sending.compose import Extras, compose, message_id
 from channels.email.sending.lanes import links_of
 from channels.email.sending.plain import in_words
 from channels.email.sending.transfer import transfer
 from channels.email.settings import EmailSettings
-from channels.email.wire import wire_address
 from runtime.clock import SystemClock
 from schemas.errors import ConfigError
 from schemas.interaction import Sender

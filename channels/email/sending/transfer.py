@@ -9,9 +9,9 @@ from typing import Any
 
 import aiosmtplib
 
+from channels.email.addresses import wire_address
 from channels.email.oauth import SignInNeeded
 from channels.email.sending.links import Links, RelayUnfit, hang_up
-from channels.email.wire import wire_address
 from runtime.logs import get_logger
 from schemas.errors import TemporaryError
 from schemas.states import DeliveryState
