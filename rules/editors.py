@@ -58,7 +58,7 @@ def json_schema() -> dict[str, Any]:
 
 def _of_domains(field: Field) -> dict[str, Any]:
     """Whole domains: wildcards are `sender`'s."""
-    stars = {"type": "string", "pattern": r"\*"}
+    stars = {"type": "string", "pattern": "[*@]"}
     found = {"type": "array", "contains": stars}
     said = {
         "type": "object",

@@ -261,8 +261,9 @@ def _misfit(name: str, field: Field, operator: str, item: Any) -> tuple[str, str
     if not (str(item) if operator == "regex" else normal(str(item))):
         hint = "use exists: false for an empty field" if "exists" in OPERATORS[field.kind] else ""
         return f"{operator} has an empty text", hint
-    if name == "sender_domain" and "*" in str(item):
-        return f"sender_domain is never {item!r}", f"sender: {{domain: {str(item)!r}}} knows wildcards"
+    if name == "sender_domain" and not {"*", "@"}.isdisjoint(str(item)):
+        domain = str(item).rpartition("@")[2]
+        return f"sender_domain is never {item!r}", f"write {domain}; sender: {{domain: …}} knows wildcards"
     if field.values and operator in ("equals", "in") and _known(field, item) is None:
         return f"{name} is never {item!r}", did_you_mean(str(item), field.values)
     wrong = problem_of(operator, field.kind, str(item))

@@ -35,6 +35,10 @@ def differences(policy: Policy, case: Case) -> list[str]:
         wanted = _comparable(key, getattr(expect, key))
         if actual[key] != wanted:
             found.append(f"{key}: expected {_shown(wanted)}, got {_shown(actual[key])}")
+    counted = expect.answer is not None or expect.final or expect.says
+    if actual["refused"] and counted and expect.model_fields_set.isdisjoint(("outcome", "refused")):
+        # Else a case would be right about an answer that nobody gets.
+        found.append(f"the answer is withheld: {actual['refused']} (if that is meant, expect it as refused)")
     if "errors" not in expect.model_fields_set:
         found += [f"error: {error}" for error in result.errors]
     return found + _words(policy, interaction, result, expect, now)

@@ -117,6 +117,16 @@ def test_says_as_one_text_is_not_read_letter_by_letter() -> None:
     assert differences(made, one(expect={"says": [1042], "never_says": [2042]})) == []
 
 
+def test_an_answer_that_nobody_gets_is_no_right_one() -> None:
+    """Of an unproved sender the name is not repeated: the rules choose the answer, and it is withheld."""
+    made = policy(ANSWERING, templates={"t": {"": TemplateText(subject="Hi", text="Hello {{ customer_name }}")}})
+    withheld = "the answer is withheld: template t repeats the customer's words, and the sender is not verified"
+    for expect in ({"answer": "t"}, {"final": True}, {"says": "Hello"}):
+        assert differences(made, one(expect=expect)) == [f"{withheld} (if that is meant, expect it as refused)"]
+    assert differences(made, one(expect={"answer": "t", "outcome": "queue"})) == []
+    assert differences(made, one(given={"text": "hello", "verdict": "verified"}, expect={"answer": "t"})) == []
+
+
 def test_a_deadline_is_a_moment_whatever_its_zone() -> None:
     made = policy(ANSWERING, templates=T)
     for written in ("2026-03-04T18:00:00Z", "2026-03-04T19:00:00+01:00", "2026-03-04T18:00:00"):

@@ -54,6 +54,7 @@ from tests.kit.policies import EXAMPLE, checked, example_policy, problems_in
         ("- {name: r, when: '\"5\" == size', tags: t}", 'size is a number, which never equals "5"'),
         ("- {name: r, when: 'weekday == \"Monday\"', tags: t}", "weekday is never \"Monday\" ("),
         ("- {name: r, when: {sender_domain: '*.example.org'}, tags: t}", "sender_domain is never '*.example.org'"),
+        ("- {name: r, when: {sender_domain: '@b.example'}, tags: t}", "never '@b.example' (write b.example"),
         ("- {name: r, when: 'queue == \"suport\"', tags: t}", 'queue is never "suport"'),
         ("- {name: r, when: 'header[\"List-Id\"] == \"x\"', tags: t}", 'in lower case, "List-Id" is not ("list-id")'),
         ("- {name: r, when: '\"List-Id\" in header', tags: t}", 'in lower case, "List-Id" is not ("list-id")'),
