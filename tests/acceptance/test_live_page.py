@@ -21,6 +21,9 @@ ARGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+expect.set_options(
+    timeout=30_000
+)  # milliseconds; five seconds are too few for a machine that does other things as well
 
 
 @pytest.fixture
