@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any
 
-import idna
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.networks import validate_email
 
+from schemas.addresses import wire_address
 from schemas.base import Instant, Model
 from schemas.reply import Reply
 from schemas.text import Line as TextLine
@@ -28,8 +28,7 @@ Key = TextLine
 
 def address(value: str) -> str:
     """A mail address, in lower case, its domain as mails have it (`xn--…`), for comparing. Raises ValueError."""
-    local, _, domain = validate_email(clean_line(value))[1].lower().rpartition("@")
-    return f"{local}@{idna.encode(domain, uts46=True).decode()}"
+    return wire_address(validate_email(clean_line(value))[1].lower())
 
 
 class Me(Model):

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, timedelta, tzinfo
+from datetime import UTC, timedelta
 from typing import Any
 
+from rules.model import PolicySource
 from schemas.decision import ActionTrace, Decision, Failed, RuleTrace
 
 _OPERATORS = {
@@ -27,19 +28,21 @@ _OPERATORS = {
 _COMPARISON = re.compile(f"(.*?) (not )?({'|'.join((*_OPERATORS, 'exists', 'cel'))}) (.*)", re.DOTALL)
 """How `rules.conditions` writes one comparison of several: `channel not in [email, chat]`."""
 
-MINUTES = timedelta(minutes=15)
-"""What is due sooner is told to the second."""
+SOON = timedelta(minutes=15)
+"""What is due within that is told to the second."""
 TEXT_CUT = "the text fills the 64 KiB that rules see; what is behind stands in the raw payload only"
 
 
-def describe(decision: Decision, zone: tzinfo = UTC) -> list[str]:
-    """Lines from the outcome to the rules that did not fire; times in `zone`."""
+def describe(decision: Decision, policy: PolicySource | None = None) -> list[str]:
+    """Lines from the outcome to the rules that did not fire. Times are local to the queue, by the policy that it was
+    decided with, or in UTC."""
     lines = [_outcome(decision)]
     lines.append(f"priority {decision.tier} because of {decision.tier_why or 'no row of the priority table'}")
     target, _, why = decision.target_why.partition(": ")
-    clock = "%H:%M" if decision.deadline - decision.decided_at > MINUTES else "%H:%M:%S"
-    due = f"due {decision.deadline.astimezone(zone):%Y-%m-%d} {decision.deadline.astimezone(zone):{clock}} {zone}"
-    lines.append(due + (f" because {why} ({target})" if why else ""))
+    zone = policy.zone_of(decision.queue or decision.fallback_queue) if policy is not None else UTC
+    due = decision.deadline.astimezone(zone)
+    clock = "%H:%M:%S" if decision.deadline - decision.decided_at <= SOON else "%H:%M"
+    lines.append(f"due {due:%Y-%m-%d} {due:{clock}} {zone}" + (f" because {why} ({target})" if why else ""))
     if decision.text_cut:
         lines.append(TEXT_CUT)
     if decision.refused:

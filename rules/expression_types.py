@@ -14,7 +14,6 @@ from rules.quantities import MEASURES
 _UNFIT = "No such overload", "Unsupported operation", "Undefined variable or function"
 _WORDS = {str: "a text", bool: "true or false", int: "a number", list: "a list", dict: "a map", datetime: "a time"}
 
-
 _BEFORE = frozenset((".", "+", "-", "*", "/", "%"))
 _AFTER = _BEFORE | {"[", "("}
 """Beside an operand these make it a part of something else."""
@@ -74,7 +73,7 @@ def _header_names(source: str) -> list[tuple[str, str]]:
     """`header["List-Id"]`, `"List-Id" in header`: the map's names are in lower case."""
     tokens = [*signs(source)[0], "", "", ""]
     asked = [tokens[at + 2] for at, sign in enumerate(tokens) if sign == "header" and tokens[at + 1] in ("[", ".")]
-    asked += [tokens[at] for at, sign in enumerate(tokens) if tokens[at + 1 : at + 3] == ["in", "header"] and sign]
+    asked += [tokens[at] for at, sign in enumerate(tokens) if tokens[at + 1 : at + 3] == ["in", "header"]]
     wrong = [name for name in asked if name != name.lower()]
     return [(f"the names in header are in lower case, {name} is not", name.lower()) for name in wrong]
 

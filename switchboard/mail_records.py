@@ -9,8 +9,8 @@ import dns.asyncresolver
 import dns.exception
 import dns.resolver
 
-from channels.email.addresses import wire_address
 from channels.email.settings import EmailSettings
+from schemas.addresses import wire_address
 from switchboard.doctor import Finding
 
 DNS_TIMEOUT_S = 5.0

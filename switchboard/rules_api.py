@@ -110,7 +110,7 @@ def rules_router(database: Database, clock: Clock, token: TokenCheck) -> APIRout
             if key not in made:
                 return found, ["not decided yet"]
             decision, _ = made[key]
-            return found, describe(decision, policy.source.zone_of(decision.queue or decision.fallback_queue))
+            return found, describe(decision, policy.source)
 
         found, why = await database.read(work)
         return {**_named(found), "text": found.text[:4000], "why": why}
@@ -129,7 +129,7 @@ def rules_router(database: Database, clock: Clock, token: TokenCheck) -> APIRout
         decision = as_model(decide_safely(policy, as_struct(accepted), facts, now))
         answer = decision.answer
         return {
-            "why": describe(decision, policy.source.zone_of(decision.queue or decision.fallback_queue)),
+            "why": describe(decision, policy.source),
             "answer": answer.text if answer else None,
             "version": policy.version,
         }

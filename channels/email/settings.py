@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import EmailStr, Field, SecretStr, field_validator, model_validator
 
-from channels.email.addresses import wire_address
 from channels.email.parser.fields import is_among
+from schemas.addresses import wire_address
 from schemas.base import Config
 from schemas.durations import Duration, parse_duration
 from schemas.limits import MAIL_BYTES

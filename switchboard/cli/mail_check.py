@@ -9,7 +9,6 @@ import typer
 from pydantic import EmailStr, TypeAdapter, ValidationError
 from rich.markup import escape
 
-from channels.email.addresses import wire_address
 from channels.email.sending.compose import Extras, compose, message_id
 from channels.email.sending.lanes import links_of
 from channels.email.sending.plain import in_words
@@ -81,7 +80,7 @@ def test_send(
         try:
             # Not <>, as machine mail has it: what people write goes out under the account's address, and trouble with
             # that address or its SPF has to show here. A bounce comes to the mailbox, where it is looked for.
-            outcome = await transfer(links, settings.address, wire_address(to), raw)
+            outcome = await transfer(links, settings.address, to, raw)
         finally:
             links.prune(all_=True)
         return outcome.state, outcome.detail

@@ -49,14 +49,15 @@ def dry_run(
 
     with _pool(os.cpu_count() or 1) as pool, bar:
         task = bar.add_task("dry-run")
-
-        def begin(total: int) -> None:
-            bar.update(task, total=total)
-
-        def progress(done: int) -> None:
-            bar.update(task, completed=done)
-
-        result = asyncio.run(run(found, source, first, pool, begin, progress))
+        comparing = run(
+            found,
+            source,
+            first,
+            pool,
+            begin=lambda total: bar.update(task, total=total),
+            progress=lambda done: bar.update(task, completed=done),
+        )
+        result = asyncio.run(comparing)
     took = time.perf_counter() - begun
     made = result.as_json()
     if json:
@@ -84,7 +85,7 @@ def _since(written: str) -> datetime:
 
 async def run(
     configured: Configuration, draft: PolicySource, since: datetime, pool: Executor,
-    begin: Callable[[int], None], progress: Callable[[int], None],
+    *, begin: Callable[[int], None], progress: Callable[[int], None],
 ) -> Found:  # fmt: skip
     """Compare all that was accepted since then; the pool's processes read the store themselves. `begin` is told how
     many interactions there are, `progress` how many are done. Raises StoreUnavailable, SwitchboardError."""

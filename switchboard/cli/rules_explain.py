@@ -73,7 +73,7 @@ def explain(
             emit([explained(decision, refused)])
             continue
         out().print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
-        for line in describe(decision, source.zone_of(decision.queue or decision.fallback_queue)):
+        for line in describe(decision, source):
             out().print(f"  {line}", markup=False, highlight=False)
         if refused:
             out().print(f"  the answer was not given: {refused}", markup=False, highlight=False)

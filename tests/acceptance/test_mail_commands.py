@@ -23,11 +23,9 @@ from tests.kit.contacts import NOW
 from tests.kit.dovecot import Dovecot
 from tests.kit.mails import mail
 from tests.kit.oauth_server import OAuthServer
-from tests.kit.prefork import switchboard
+from tests.kit.prefork import ENVIRONMENT, switchboard
 
 pytestmark = pytest.mark.acceptance
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "200"}
 
 
 def configured(folder: Path, **account: Any) -> Path:

@@ -3,7 +3,7 @@
 import pytest
 
 from agents.models import address
-from channels.email.addresses import wire_address
+from schemas.addresses import wire_address
 
 
 @pytest.mark.parametrize(

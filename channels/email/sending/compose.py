@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 
-from channels.email.addresses import wire_address, wire_domain
 from channels.email.parser.automatic import LOOP_FIELD
 from channels.email.sending import bodies, mime
 from channels.email.threading import Tokens
+from schemas.addresses import wire_address, wire_domain
 from schemas.interaction import Attachment
 from schemas.reply import Reply
 from schemas.text import clean_line, clean_text

@@ -9,10 +9,10 @@ from typing import Any
 
 import aiosmtplib
 
-from channels.email.addresses import wire_address
 from channels.email.oauth import SignInNeeded
 from channels.email.sending.links import Links, RelayUnfit, hang_up
 from runtime.logs import get_logger
+from schemas.addresses import wire_address
 from schemas.errors import TemporaryError
 from schemas.states import DeliveryState
 from schemas.text import clean_line

@@ -1,4 +1,4 @@
-"""Addresses as they go over the wire."""
+"""Mail addresses as they go over the wire, and as mails have them."""
 
 import idna
 
