@@ -19,7 +19,7 @@ from schemas.states import InteractionState
 from store import agents, conversations, customers, ledger, policies
 from store.conversations import Asked, Place
 from store.outbox import Outbox
-from store.sql import Written, dialect_insert, rows_of
+from store.sql import Written, dialect_insert, rows_of, write_rows
 from store.tables import acceptances, interactions, payloads
 
 ACTOR = "intake"
@@ -152,7 +152,7 @@ def _accept(
     ]
     entries = [_entry(candidate, interaction) for candidate, interaction in zip(new, made, strict=True)]
     ledger.open_entries(conn, entries, now)
-    conn.execute(_PAYLOAD, rows_of([_payload(c, interaction) for c, interaction in zip(new, made, strict=True)]))
+    write_rows(conn, _PAYLOAD, [_payload(c, interaction) for c, interaction in zip(new, made, strict=True)])
     waiting = [i for i, entry in zip(made, entries, strict=True) if entry.state is InteractionState.RECEIVED]
     out.put_many(conn, waiting, new=True)
     for candidate, interaction in zip(new, made, strict=True):

@@ -17,7 +17,7 @@ from schemas.states import DELIVERY_MOVES, DeliveryState
 from store import conversations
 from store import leases as leases_
 from store.outbox import Outbox
-from store.sql import rows_of
+from store.sql import write_rows
 from store.tables import deliveries, replies
 
 SENDER = "sender:"
@@ -77,21 +77,17 @@ def begin_all(conn: Connection, wanted: Sequence[Begin], now: datetime) -> list[
     free = conn.execute(_FREE, {"replies": sorted({each.reply_id for each in mine.values()})}).all()
     free = [row for row in free if (row.reply_id, row.recipient) in mine]
     if free:
-        conn.execute(
-            _BEGIN,
-            rows_of(
-                [
-                    {
-                        "at_reply": row.reply_id,
-                        "at_recipient": row.recipient,
-                        "owner": mine[(row.reply_id, row.recipient)].owner,
-                        "provider_id": mine[(row.reply_id, row.recipient)].provider_id,
-                        "changed_at": now,
-                    }
-                    for row in free
-                ]
-            ),
-        )
+        taking = [
+            {
+                "at_reply": row.reply_id,
+                "at_recipient": row.recipient,
+                "owner": mine[(row.reply_id, row.recipient)].owner,
+                "provider_id": mine[(row.reply_id, row.recipient)].provider_id,
+                "changed_at": now,
+            }
+            for row in free
+        ]
+        write_rows(conn, _BEGIN, taking)
         found = [(row.conversation_id, mine[(row.reply_id, row.recipient)].provider_id) for row in free]
         conversations.index_all(conn, found)
     taken = {mine[(row.reply_id, row.recipient)] for row in free}
@@ -175,7 +171,7 @@ def finish_all(conn: Connection, out: Outbox, ends: Sequence[End], now: datetime
             )
         )
     if changes:
-        conn.execute(_FINISH, rows_of(changes))
+        write_rows(conn, _FINISH, changes)
         out.put_many(conn, told, new=True)
     return written
 

@@ -18,6 +18,7 @@ from schemas.states import WorkItemState
 from schemas.work_item import WorkItem
 from store import conversations
 from store.outbox import Outbox
+from store.sql import write_rows
 from store.tables import work_items
 from store.work_items import IS_OPEN, item_of
 
@@ -137,7 +138,7 @@ class Enqueuer:
             else:
                 new.append(row)
         if new:
-            self._conn.execute(_INSERT, new)
+            write_rows(self._conn, _INSERT, new)
         for row in changed:
             values = {f"new_{name}": row[name] for name in _CHANGING}
             old = self._before[row["conversation_id"]]

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.engine import Connection
 
+from store.sql import write_rows
 from store.tables import history
 
 _INSERT = history.insert()
@@ -38,7 +39,7 @@ def record(conn: Connection, entries: Sequence[Entry]) -> None:
             }
             for e in entries
         ]
-        conn.execute(_INSERT, rows if len(rows) > 1 else rows[0])
+        write_rows(conn, _INSERT, rows)
 
 
 def of_interaction(conn: Connection, interaction_id: str, conversation_id: str) -> list[Entry]:

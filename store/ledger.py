@@ -15,7 +15,7 @@ from schemas.interaction import Interaction
 from schemas.states import INTERACTION_MOVES, InteractionState
 from store import history
 from store.history import Entry
-from store.sql import Written, rows_of
+from store.sql import Written, write_rows
 from store.tables import acceptances, interactions, refusals
 
 
@@ -118,7 +118,7 @@ def open_entries(conn: Connection, entries: Sequence[NewEntry], at: datetime) ->
         }
         for e in entries
     ]
-    conn.execute(_INSERT, rows_of(rows))
+    write_rows(conn, _INSERT, rows)
     history.record(
         conn,
         [

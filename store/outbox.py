@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from schemas import codec
 from schemas.events import TOPIC_OF, Event, event_id
 from schemas.outbox import OutboxRow
-from store.sql import dialect_insert, news, rows_of
+from store.sql import dialect_insert, news, write_rows
 from store.tables import broker_log, leases, outbox, outbox_positions
 
 EFFECT_TOPICS = ("interactions", "replies", "deliveries")
@@ -62,12 +62,14 @@ class Outbox:
             )
         # Always in the same order: two transactions may want the same places.
         wanted = [{"key": key, "topic": topic, "position": count} for (key, topic), count in sorted(counts.items())]
-        ends = conn.execute(_more_positions(conn.dialect.name), rows_of(wanted))
-        last = {(row.key, row.topic): row.position for row in ends}
+        write_rows(conn, _more_positions(conn.dialect.name), wanted)
+        # RETURNING would cost several times as much as looking.
+        ends = conn.execute(_POSITIONS, {"of_keys": sorted({key for key, _ in counts})})
+        last = {(key, topic): position for key, topic, position in ends}
         for row in reversed(rows):
             row["position"] = last[(row["key"], row["topic"])]
             last[(row["key"], row["topic"])] -= 1
-        conn.execute(_INSERT, rows_of(rows))
+        write_rows(conn, _INSERT, rows)
         news(conn)
         return len(rows)
 
@@ -80,9 +82,12 @@ _KNOWN = select(outbox.c.event_id).where(outbox.c.event_id.in_(bindparam("events
 def _more_positions(dialect: str) -> Any:
     made = dialect_insert(dialect, outbox_positions)
     more = outbox_positions.c.position + made.excluded.position
-    return made.on_conflict_do_update(index_elements=["key", "topic"], set_={"position": more}).returning(
-        outbox_positions.c.key, outbox_positions.c.topic, outbox_positions.c.position
-    )
+    return made.on_conflict_do_update(index_elements=["key", "topic"], set_={"position": more})
+
+
+_POSITIONS = select(outbox_positions.c.key, outbox_positions.c.topic, outbox_positions.c.position).where(
+    outbox_positions.c.key.in_(bindparam("of_keys", expanding=True))
+)
 
 
 def done(conn: Connection, event_ids: Sequence[str]) -> None:
@@ -155,7 +160,7 @@ def confirm(
         {
             "row_id": row.id,
             "now_at": incarnation,
-            "topic": row.topic,
+            "of_topic": row.topic,
             "to_partition": partition,
             "to_offset": offset,
             "is_done": durable or row.topic not in EFFECT_TOPICS,
@@ -167,15 +172,15 @@ def confirm(
         return True
     if not durable and not _log_grows(conn, incarnation, values):
         return False
-    conn.execute(_CONFIRM, values)
+    write_rows(conn, _CONFIRM, values)
     return True
 
 
 def _log_grows(conn: Connection, incarnation: str, values: Sequence[Mapping[str, Any]]) -> bool:
     """Note the new ends of the log. False if it ends, or did meanwhile, below what was noted."""
-    topics = {value["topic"] for value in values}
+    topics = {value["of_topic"] for value in values}
     known = highest_offsets(conn, incarnation, topics)
-    again = [v for v in values if 0 <= v["to_offset"] <= known.get((v["topic"], v["to_partition"]), -1)]
+    again = [v for v in values if 0 <= v["to_offset"] <= known.get((v["of_topic"], v["to_partition"]), -1)]
     if again:
         # A repeat of this very transaction is no loss.
         noted = {
@@ -190,7 +195,7 @@ def _log_grows(conn: Connection, incarnation: str, values: Sequence[Mapping[str,
             return False
     ends: dict[tuple[str, int], int] = {}
     for v in values:
-        place = (v["topic"], v["to_partition"])
+        place = (v["of_topic"], v["to_partition"])
         ends[place] = max(v["to_offset"], ends.get(place, -1))
     conn.execute(
         _raise_end(conn.dialect.name),

@@ -13,7 +13,7 @@ from sqlalchemy import LargeBinary, func, select, type_coerce
 from sqlalchemy.engine import Connection
 
 from schemas.decision import Decision
-from store.sql import dialect_insert, rows_of
+from store.sql import dialect_insert, write_rows
 from store.tables import decisions, interactions, rule_days, work_items
 
 NEWEST = 20_000
@@ -61,7 +61,7 @@ def note(conn: Connection, made: Sequence[Decision]) -> None:
         for day, names in sorted(by_day.items())
         for rule, count in sorted(Counter(names).items())
     ]
-    conn.execute(_counting(conn.dialect.name), rows_of(rows))
+    write_rows(conn, _counting(conn.dialect.name), rows)
 
 
 @cache

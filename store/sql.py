@@ -1,10 +1,10 @@
 """Small helpers over SQLAlchemy Core that hide the differences between SQLite and PostgreSQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import BigInteger, Column, ColumnElement, LargeBinary, Table, Text, cast, func, type_coerce
@@ -102,8 +102,53 @@ def insert_many_new(conn: Connection, table: Table, rows: Sequence[Mapping[str, 
     """Insert the rows whose key is not taken; how many, where the driver tells, else how many there were at most."""
     if not rows:
         return 0
-    count = conn.execute(_new(conn.dialect.name, table), rows_of(rows)).rowcount
+    count = write_rows(conn, _new(conn.dialect.name, table), rows)
     return count if count >= 0 else len(rows)
+
+
+def write_rows(conn: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Run an INSERT or UPDATE that is made once, with each of `rows` as its parameters; how many rows it changed, -1
+    where the driver doesn't tell. All rows have the same keys. Not for RETURNING.
+
+    SQLAlchemy puts each row of an executemany together again from its statement, which costs several times what
+    SQLite needs to write it: here that is worked out once.
+    """
+    made = _as_text(statement, conn.dialect, tuple(rows[0]))
+    values = [made.parameters(row) for row in rows]
+    return conn.exec_driver_sql(made.text, values if len(values) > 1 else values[0]).rowcount
+
+
+class _Text(NamedTuple):
+    """A statement as the driver takes it."""
+
+    text: str
+    parameters: Callable[[Mapping[str, Any]], Any]
+    """A row → what the driver takes for it."""
+
+
+_texts: dict[tuple[Any, str, tuple[str, ...]], _Text] = {}
+
+
+def _as_text(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> _Text:
+    known = _texts.get((statement, dialect.name, names))
+    return known or _texts.setdefault((statement, dialect.name, names), _compile(statement, dialect, names))
+
+
+def _compile(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> _Text:
+    compiled = statement.compile(dialect=dialect, column_keys=names)
+    # In the order of their places; a value that stands in the statement itself comes from there.
+    places = compiled.positiontup if compiled.positional else list(compiled.binds)
+    fixed = {name: compiled.params[name] for name in places if name not in names}
+    forms = [(name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in places]
+
+    def in_order(row: Mapping[str, Any]) -> tuple[Any, ...]:
+        values = {**fixed, **row} if fixed else row
+        return tuple([values[name] if form is None else form(values[name]) for name, form in forms])
+
+    def by_name(row: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(zip(places, in_order(row), strict=True))
+
+    return _Text(compiled.string, in_order if compiled.positional else by_name)
 
 
 def insert_row(conn: Connection, table: Table, **values: Any) -> None:
