@@ -9,11 +9,15 @@ from bus.topics import DECISIONS
 from router.core.core import read, step
 from rules.policy import Policy
 from runtime.clock import Clock
+from runtime.cpu_limit import cpu_limit
 from runtime.logs import get_logger
 from schemas.codec import Invalid
 from schemas.errors import TemporaryError
 from schemas.fast import encode_decision
 from schemas.structs import Decision, Facts, Interaction
+
+DECISION_CPU_S = 5.0
+"""A batch of a thousand takes a tenth of a second. Whatever runs when this is over has run for most of it."""
 
 log = get_logger(__name__)
 
@@ -67,7 +71,8 @@ class Triage:
         interactions: list[Interaction] = [item for item in items if not isinstance(item, Invalid)]
         policies = await self._lookup.policies({interaction.policy_version for interaction in interactions})
         facts = await self._lookup.facts(interactions)
-        results = step(items, policies, facts, self._clock.now())
+        with cpu_limit(DECISION_CPU_S):  # a rule or template that never ends fails like any other that breaks
+            results = step(items, policies, facts, self._clock.now())
         return [
             await self.set_aside(record, result.reason, result.detail)
             if isinstance(result, Invalid)
