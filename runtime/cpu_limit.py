@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class TooLong(Exception):  # noqa: N818  it is what happened
+class TooLong(Exception):
     """What runs had used up its processor time. A retry does not help: the same in takes as long again."""
 
 
@@ -29,7 +29,7 @@ def cpu_limit(seconds: float) -> Iterator[None]:
     """Raise `TooLong` inside after so many seconds of processor time, and again after each further such span: whoever
     catches it inside goes on with the next piece of work. Without effect outside the main thread. Not to be nested;
     nothing inside may await."""
-    global _armed  # noqa: PLW0603  signals are the process's own
+    global _armed
     if threading.current_thread() is not threading.main_thread():
         yield
         return
