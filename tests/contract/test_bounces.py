@@ -96,6 +96,14 @@ async def test_of_several_recipients_the_one_that_is_named_has_failed(house: Hou
     assert {each.recipient: each.state for each in rows} == {"ann@example.org": D.SENT, "bob@example.net": D.FAILED}
 
 
+async def test_a_copy_that_is_named_with_its_domain_as_it_went_over_the_wire_is_found(house: House) -> None:
+    """It was taken for a bounce of the customer's."""
+    _, reply = await answered(house, cc=("bob@straße.example",))
+    await bounce(house, report(recipients=("Bob@xn--strae-oqa.example",)))
+    rows = await house.database.read(lambda c: deliveries.of_conversation(c, reply.conversation_id))
+    assert {each.recipient: each.state for each in rows} == {"ann@example.org": D.SENT, "bob@straße.example": D.FAILED}
+
+
 async def test_what_it_reports_reopens_the_work_item(house: House) -> None:
     asked, _ = await answered(house)
     await bounce(house, report())
