@@ -611,7 +611,7 @@ class TestLedger:
     ) -> None:
         monkeypatch.setattr(site.parts["email"].outbound[0], "sure", lambda: False)
         row = await self.settled(site, await self.request(site), D.DEFERRED)
-        assert (row.detail, sink.mails) == (transfer_.NOT_SURE, [])
+        assert (row.detail, sink.mails, row.attempt) == (transfer_.NOT_SURE, [], 0)
 
     @pytest.mark.parametrize("verdict", ["verified", "unknown", "failed"])
     async def test_the_customers_words_go_to_the_customer_alone_and_only_if_it_was_they(

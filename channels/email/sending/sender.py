@@ -3,12 +3,13 @@
 import asyncio
 import random
 from collections.abc import Mapping
+from datetime import timedelta
 
 from channels.email.sending.book import Book
 from channels.email.sending.compose import Extras, compose, message_id, tagged
 from channels.email.sending.lanes import Lane
 from channels.email.sending.plain import in_words
-from channels.email.sending.transfer import Outcome, clean, transfer
+from channels.email.sending.transfer import NOT_SURE, Outcome, clean, transfer
 from channels.email.settings import EmailSettings
 from channels.email.threading import Tokens
 from channels.port import Context
@@ -32,6 +33,8 @@ IN_HAND = 1000
 LOW = 50
 """So little in hand, and more is looked for."""
 SEND = "email.send"
+SURE_AGAIN = timedelta(seconds=5)
+"""By then a process that stood still has written that it is there, or others have taken over."""
 STOPPED = Outcome(DeliveryState.DEFERRED, "the sender stopped before it was its turn")
 
 _Key = tuple[str, str, str]
@@ -220,15 +223,18 @@ class EmailSender:
         except Exception:  # what it tells of the relay is less than what became of the mail
             log.exception("an alarm failed", account=item.reply.account)
         self._sent.labels(item.reply.account, state.value).inc()
-        due_at, now, stopped = None, self._context.clock.now(), outcome == STOPPED
-        if state is DeliveryState.DEFERRED and not stopped:
+        due_at, now = None, self._context.clock.now()
+        untried = outcome == STOPPED or detail == NOT_SURE  # no attempt that the relay or the other side has seen
+        if detail == NOT_SURE:
+            due_at = now + SURE_AGAIN
+        if state is DeliveryState.DEFERRED and not untried:
             log.warning("a mail has to wait", account=item.reply.account, reply=item.reply.id, why=detail)
             due_at = next_attempt(item.attempt + 1, item.created_at, now, random.random())  # noqa: S311
             if due_at is None:
                 state, detail = DeliveryState.FAILED, f"given up after {item.attempt + 1} attempts: {in_words(detail)}"
         if item.recipient != item.reply.recipient.address and state is not DeliveryState.SENT:
             detail = f"{item.recipient} in copy: {detail}"
-        await self._book.end(item, owner, state, detail, due_at, relay_away=outcome.away, uncounted=stopped)
+        await self._book.end(item, owner, state, detail, due_at, relay_away=outcome.away, uncounted=untried)
         if lane.is_back(outcome):
             await self._book.relay_is_back(item.reply.account)
 
