@@ -1,7 +1,6 @@
 """The router's own process: a host around the pure core. It reads the store and writes nothing but records."""
 
 import asyncio
-import gc
 import logging
 import os
 from typing import NoReturn
@@ -16,6 +15,7 @@ from router.hosts.faust_host import FaustHost
 from router.hosts.lookup import StoreLookup
 from router.hosts.triage import Triage
 from router.hosts.watchdog import Host, Watchdog
+from runtime.collector import tune_collector
 from runtime.lifecycle import Lifecycle, Service, stop_on_signals
 from runtime.loop_watch import LoopWatch
 from switchboard.base import Base, make_base
@@ -41,12 +41,9 @@ class ReadOnlyStore:
 
 
 def tune() -> None:
-    """Set up a process that does nothing but triage: uvloop, also for the thread in which Faust reads, and a collector
-    that looks for cycles rarely, because decisions make none."""
+    """Set up a process that does nothing but triage: uvloop, also for the thread in which Faust reads."""
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    tune_collector()
 
 
 def run_tuned(configuration: Configuration, address: str, *, embedded: bool, group: str) -> NoReturn:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from runtime.collector import tune_collector
 from runtime.lifecycle import stop_on_signals
 from schemas.errors import ConfigError
 from store import ledger as ledger_
@@ -99,6 +100,7 @@ def run(
     async def work() -> int:
         found = configuration({"http.bind": bind} if bind else None)
         house = House(found, roles or ())  # type: ignore[arg-type]
+        tune_collector()
         stop = asyncio.Event()
         with stop_on_signals(stop):
             report = await house.lifecycle.run_until(stop, ready=lambda: _ready(house))

@@ -27,6 +27,7 @@ from sqlalchemy import func, select
 
 from channels.email.reading import MailReader
 from channels.email.settings import EmailSettings
+from runtime.collector import tune_collector
 from store.accepting import Arrival
 from store.tables import interactions
 from tests.bench.environments import environment
@@ -160,6 +161,7 @@ async def main() -> None:
     rates: dict[str, list[float]] = {"django-helpdesk": [], "routed": [], "smtp": []}
     ratios: list[float] = []
     with tempfile.TemporaryDirectory(prefix="sbmail") as folder:
+        tune_collector()  # as `switchboard run` does
         async with running(Path(folder) / "house") as site:
             settings: dict[str, EmailSettings] = site.house.configuration.channels["email"]
             account, address = next((name, each.address) for name, each in settings.items())

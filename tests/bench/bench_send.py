@@ -21,6 +21,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from runtime.collector import tune_collector
 from schemas.reply import Reply
 from schemas.states import DeliveryState
 from store import deliveries, replies
@@ -112,6 +113,7 @@ async def main() -> None:
     with sink() as (port, line), tempfile.TemporaryDirectory() as folder:
         smtp = {"host": "127.0.0.1", "port": port, "tls": "none", "connections": CONNECTIONS}
         account = {"address": "help@shop.example", "smtp": smtp}
+        tune_collector()  # as `switchboard run` does
         async with edge(Path(folder), {"email": {"support": account}}) as site:
             for number in range(ROUNDS):
                 plain.append(await bare(port, number * MAILS))

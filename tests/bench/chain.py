@@ -16,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from runtime.clock import SystemClock
+from runtime.collector import tune_collector
 from store.store import Store
 from store.tables import work_items
 from switchboard.base import make_base
@@ -115,6 +116,7 @@ class Chain:
 
 @asynccontextmanager
 async def one_installation(folder: Path) -> AsyncIterator[Store]:
+    tune_collector()  # as `switchboard run` does
     async with running(folder) as site:
         yield site.house.base.store
 
