@@ -84,15 +84,19 @@ def due(
     limit: int,
     account: str | None = None,
     besides: Collection[tuple[str, str]] = (),
+    not_at: Collection[str] = (),
+    automatic: bool | None = None,
 ) -> list[Due]:
     """What may be sent now (of one account), oldest first, but for `besides` (reply, recipient), which are in
     hand: another recipient of theirs waits until they are done. A reply waits for earlier ones of its conversation and
-    recipient."""
+    recipient. Nothing for the domains `not_at`; `automatic`: what machines made alone, or what people wrote."""
     values = {"channel": channel, "now": now, "limit": limit, "besides": sorted({reply_id for reply_id, _ in besides})}
-    if account is None:
-        rows = conn.execute(_DUE, values)
-    else:
-        rows = conn.execute(_DUE_OF_ACCOUNT, {**values, "account": account})
+    query = _DUE if account is None else _DUE_OF_ACCOUNT
+    if not_at:
+        query = query.where(*(~deliveries.c.recipient.endswith(f"@{each}", autoescape=True) for each in not_at))
+    if automatic is not None:
+        query = query.where(replies.c.body["automatic"].as_boolean().is_(automatic))
+    rows = conn.execute(query, values if account is None else {**values, "account": account})
     return [
         Due(Reply.model_validate(r.body), r.recipient, DeliveryState(r.state), r.attempt, r.created_at) for r in rows
     ]

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from bus.topics import NOTIFICATIONS
 from channels.email.sending import book as book_
-from channels.email.sending import lanes as lanes_
+from channels.email.sending import hold as hold_
 from channels.email.sending import sender as sender_
 from channels.email.sending import transfer as transfer_
 from channels.email.sending.links import Links
@@ -280,7 +280,7 @@ class TestLedger:
     async def test_a_relay_that_takes_our_mail_again_is_told_once(
         self, site: Edge, sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(lanes_, "HOLD_S", 0.0)
+        monkeypatch.setattr(hold_, "HOLD_S", 0.0)
         sink.faults["MAIL"] = "550 5.7.1 not you"
         for n in range(2):
             await self.settled(site, await self.request(site, id=f"r{n}", conversation_id=f"r{n}"), D.DEFERRED)

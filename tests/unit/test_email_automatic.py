@@ -92,9 +92,58 @@ AUTO_REPLIES = [
 @pytest.mark.parametrize("subject", AUTO_REPLIES)
 def test_an_out_of_office_by_its_subject(subject: str) -> None:
     assert subjects.is_auto_reply(subject)
-    found = told(mail("I am away.").replace(b"Subject: Order", f"Subject: {subject}".encode()), assume_verified=True)
+    head = f"Subject: {subject}\nIn-Reply-To: <1@shop.example>"
+    found = told(mail("I am away.").replace(b"Subject: Order", head.encode()), assume_verified=True)
     assert found["automatic"]["class"] == "auto_reply"
     assert found["may_auto_answer"]["because"] == ["automatic"]
+
+
+PEOPLE_ARE_AWAY = [
+    ("Urlaub: Lieferung verschieben", "ich bin ab Montag im Urlaub. Bitte liefern Sie Bestellung 4711 erst danach"),
+    ("Abwesend: Lieferung 4711", "Ich bin derzeit abwesend, bitte später liefern."),
+    ("Out of office next week - please deliver order 4711 later", "I will be out of the office. Can you wait?"),
+    ("Absence : livraison 4711", "Je suis absent la semaine prochaine, pouvez-vous livrer après ?"),
+    ("Ausencia: pedido 4711", "Estoy de vacaciones hasta el lunes, por favor entreguen después"),
+    ("OOO: delivery 4711", "I'm away until Tuesday, can you deliver on Wednesday?"),
+]
+
+
+@pytest.mark.parametrize(("subject", "text"), PEOPLE_ARE_AWAY)
+def test_a_person_who_is_away_is_no_machine(subject: str, text: str) -> None:
+    """They were closed as automatic, and nobody saw them. An out-of-office answers a mail."""
+    raw = mail(text).replace(b"Subject: Order", f"Subject: {subject}".encode())
+    assert told(raw)["automatic"]["class"] == "none"
+    answering = raw.replace(b"Subject: ", b"In-Reply-To: <1@shop.example>\nSubject: ")
+    assert told(answering)["automatic"]["class"] == "auto_reply"
+
+
+CONFIRMATIONS = [
+    ("Please confirm the delivery of PO 4711", "please reply to this mail to confirm the delivery date of our order."),
+    ("Please confirm your delivery date", "Could you reply today to confirm? Otherwise we cancel 4711."),
+    ("Waiting for confirmation", "I ordered 4711 on Monday. Please reply to confirm."),
+    ("Verification needed for your email - I cannot log in", "I click on the link to verify my account, in vain"),
+    ("Please verify your email asks me every time", "When I click the link to confirm my address I get an error"),
+]
+
+
+@pytest.mark.parametrize(("subject", "text"), CONFIRMATIONS)
+def test_who_asks_for_a_confirmation_is_no_spam_filter(subject: str, text: str) -> None:
+    """They were taken for challenges, and closed."""
+    assert told(mail(text).replace(b"Subject: Order", f"Subject: {subject}".encode()))["automatic"]["class"] == "none"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Please click the link below to confirm your message.",
+        "To have your message delivered, reply to this mail and prove that you are a human.",
+        "Follow this link to release your message to Ann.",
+        "You will be added to my white list.",
+    ],
+)
+def test_a_challenge_asks_the_sender_to_prove_himself(text: str) -> None:
+    raw = mail(text).replace(b"Subject: Order", b"Subject: Please confirm your message")
+    assert told(raw)["automatic"]["class"] == "challenge"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ RECOVERED = "mailbox.recovered"
 class Alarm:
     """Of one mailbox."""
 
+    what = "mailbox"
+
     def __init__(self, context: Context, mailbox: str) -> None:
         self._context = context
         self._mailbox = mailbox
@@ -25,7 +27,7 @@ class Alarm:
 
     async def sound(self, kind: str, subject: str, **data: Any) -> None:
         """Once until `clear`. Never raises: an alarm that cannot be written is logged, and tried again next time."""
-        log.error("a mailbox needs a person", mailbox=self._mailbox, alarm=kind, why=subject)
+        log.error(f"a {self.what} needs a person", which=self._mailbox, alarm=kind, why=subject)
         if kind not in self._raised and await self._put(kind, subject, data):
             self._raised.add(kind)
 

@@ -131,7 +131,7 @@ def classify(
     suppressed = _suppressed(fields, own_list, note)
     program = machine or submitted or "notification" in kinds or "x-auto-response-suppress" in signals
     # What a report says of itself needs no subject.
-    _subject(subject, text, machine and not kinds & _REPORTS, submitted, program, note)
+    _subject(subject, text, machine and not kinds & _REPORTS, submitted, program, replies, note)
     if not own_list:
         _lists(fields, sender, replies, note)
     if any(fields.get(name) for name in _NOTIFY_FIELDS):
@@ -236,10 +236,14 @@ def _sender(sender: str, written: str, envelope_from: str | None, replies: bool,
     return machine
 
 
-def _subject(subject: str, text: str, machine: bool, submitted: bool, program: bool, note: _Note) -> None:
+def _subject(
+    subject: str, text: str, machine: bool, submitted: bool, program: bool, replies: bool, note: _Note
+) -> None:
     """`machine`: a mail system seems to write; `program`: something but the subject says that no person does."""
+    # People are on holiday too, and say so in what they write: not in a reply to us, under that subject.
+    replies = replies or subjects.is_reply_within(subject)
     if subjects.is_auto_reply_form(subject) or (
-        subjects.is_auto_reply(subject) and (program or subjects.is_vacation(text))
+        subjects.is_auto_reply(subject) and (program or (replies and subjects.is_vacation(text)))
     ):
         note("auto_reply", "subject:auto_reply")
     elif submitted and subjects.is_vacation(text):

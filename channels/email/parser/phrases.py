@@ -45,8 +45,10 @@ _YEAR = re.compile(r"(?:19|20)\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{2}")
 _QUOTED = re.compile(r"[ \t]{0,3}(?:[>＞›»]|&gt;)")
 _SEPARATOR_ENDS = re.compile(r"^[\s>]*[-_*=—–]{2,}\s*|\s*[-_*=—–]{2,}\s*$")
 _ABOVE = re.compile(
-    r"(?i)\b(?:reply|antwort\w*|r[ée]pon\w*|respond\w*|rispost\w*|antwoord\w*|svar\w*)\b.{0,40}\b(?:above|oberhalb|[üu]ber|au-dessus|encima|acima|sopra|boven|ovan\w*|over)\b.{0,30}(?:line|zeile|linie|ligne|l[ií]n[eh]a|riga|lijn|linj[ea]|regel)"
+    r"(?i)\b(?:reply|antwort\w*|r[ée]pon\w*|respond\w*|rispost\w*|antwoord\w*|svar\w*)\b.{0,40}\b(?:above|oberhalb|[üu]ber|au-dessus|encima|acima|sopra|boven|ovan\w*|over)\b.{0,30}\b(?:line|zeile|linie|ligne|l[ií]n[eh]a|riga|lijn|linj[ea]|regel)"
 )
+_SEPARATED = re.compile(r"[\s>]*[-_*=#~—–]{2,}|.*[-_*=#~—–]{2,}\s*$")
+"""Drawn as a line, and no point of a list."""
 _TO_YOU = re.compile(r"(?i)\b(?:you|du|sie|ihr|vous|tu|usted|lei|je|u)\s+[^\s:]{2,20}(?:\s+[^\s:]{2,20})?\s*[:：]$")
 """People write so too, and go on with their own words."""
 _OWN_WORDS = re.compile(
@@ -181,7 +183,7 @@ def _between(line: str) -> str:
 
 def is_original(line: str) -> bool:
     """`-----Original Message-----`, `##- Please type your reply above this line -##`"""
-    if len(line) <= 120 and not line.strip()[:1].isalnum() and _ABOVE.search(line):
+    if len(line) <= 120 and _SEPARATED.match(line) and _ABOVE.search(line):
         return True
     if line[:2] == "--" and len(line) <= LINE and _BETWEEN_DASHES.match(line.rstrip()):
         return True

@@ -33,6 +33,7 @@ _PLAIN_WORDS = re.compile(
 _FORM_ENDS = re.compile(
     r"(?i)(?:[ -]*(?:auto-?reply|automatic reply|reply|message|notification|notice))?\s*(?:[:：(\]]|$)"
 )
+_REPLY_WITHIN = re.compile(r"(?i)[:：]\s*(?:re|aw|antw|sv|odp|ynt|回复|回覆|答复)\s*[:：]")
 _NOTES_FORM = re.compile(r"(?i)^\s*auto: .{1,80} (?:is out of (?:the )?office|ist außer haus|est absent)")
 _BOUNCE = re.compile(
     r"(?i)^\s*(?:undeliver(?:able|ed)\b|undelivered mail returned|delivery (?:status notification|failure|failed|notification|report|has failed|problem|error|incomplete|delayed)|"
@@ -62,7 +63,8 @@ _CHALLENGE = re.compile(
     r"(?:please )?confirm your message|confirmation (?:of|for) your (?:e-?mail|message)|challenge[- ]response|message (?:held|awaiting) .{0,40}(?:confirmation|verification|moderat)|action required to deliver|\[?spamarrest|boxtrapper|verification (?:needed|required) (?:for|to) (?:deliver|your (?:e-?mail|message))|bestätigen sie ihre (?:e-?mail|nachricht)|waiting for (?:your )?(?:confirmation|authori[sz]ation))"
 )
 _CHALLENGE_BODY = re.compile(
-    r"(?i)(?:click|follow|visit|reply)[^.\n]{0,120}(?:to (?:confirm|verify|authenticate|prove|release|deliver|have your)|(?:that )?you are (?:a )?(?:human|person|real|not a))[^.\n]{0,200}|"
+    r"(?i)(?:click|follow|visit)[^.\n]{0,120}to (?:confirm|verify|authenticate|prove)[^.\n]{0,40}\b(?:your (?:e-?mail|message|address|identity)|yourself)|"
+    r"(?:click|follow|visit|reply)[^.\n]{0,120}(?:to (?:release|deliver|have) (?:your|the|this) (?:e-?mail|message)|(?:that )?you are (?:a )?(?:human|person|real|not a))[^.\n]{0,200}|"
     r"one[- ]time (?:confirmation|verification)|added to (?:my|the|his|her|their) (?:white ?list|approved senders)|anti-?spam (?:system|service|solution)[^.\n]{0,160}(?:confirm|verif|authenti)|verify that (?:this|you|your)[^.\n]{0,80}(?:human|person|spam)"
 )
 _VACATION_BODY = re.compile(
@@ -87,6 +89,11 @@ def is_auto_reply_form(subject: str) -> bool:
     if found is None or _NOTES_FORM.match(subject[:CHARS]):
         return found is not None
     return not _PLAIN_WORDS.match(found[0]) and _FORM_ENDS.match(subject[found.end() : CHARS]) is not None
+
+
+def is_reply_within(subject: str) -> bool:
+    """`Abwesend: Re: your order`"""
+    return _REPLY_WITHIN.search(subject[:CHARS]) is not None
 
 
 def is_bounce(subject: str) -> bool:

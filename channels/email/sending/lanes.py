@@ -2,23 +2,21 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-
-from aiolimiter import AsyncLimiter
+from typing import Literal
 
 from channels.email.oauth import TokenFile, Tokens
+from channels.email.sending.domains import Domains, Turn
+from channels.email.sending.hold import Hold, ReturnPath
 from channels.email.sending.links import Links
-from channels.email.sending.relay_alarm import RelayAlarm
 from channels.email.sending.transfer import Outcome
 from channels.email.settings import EmailSettings
 from channels.port import Context
 from runtime.clock import Clock
 from schemas.states import DeliveryState
 
-HOLD_S = 60.0
-"""So long nothing is tried after the relay refused us for good: each refused sign-in brings a lockout nearer."""
 BEGIN_S = 0.05
 """What it takes to begin a mail on a busy machine."""
 AHEAD = 4
@@ -26,7 +24,6 @@ AHEAD = 4
 AGAIN_S = 300.0
 """At most so often is everything that waits for the relay tried at once: one that comes and goes, or that takes a few
 connections of many, would be asked without end."""
-MAX_DOMAINS = 10_000
 
 
 def links_of(account: str, settings: EmailSettings, clock: Clock, config_dir: Path, data_dir: Path) -> Links:
@@ -37,6 +34,10 @@ def links_of(account: str, settings: EmailSettings, clock: Clock, config_dir: Pa
         tokens = Tokens(settings.imap.oauth, TokenFile(data_dir, account), clock)
     username = (settings.imap.username if settings.imap is not None else None) or settings.address
     return Links(settings.smtp, clock, username=username, tokens=tokens, config_dir=config_dir)
+
+
+Passed = tuple[int, int]
+"""How often the relay had refused all our mail, and that with this return path."""
 
 
 class Ahead:
@@ -88,80 +89,75 @@ class Ahead:
 class Lane:
     def __init__(self, context: Context, account: str, settings: EmailSettings) -> None:
         assert settings.smtp is not None
-        self._smtp = settings.smtp
         self._clock = context.clock
-        self._alarm = RelayAlarm(context, account)
         self._ahead = Ahead(settings.smtp.connections)
         self._room = asyncio.Semaphore(settings.smtp.connections)
-        # One connection is for the others, wherever there are two.
-        self._per_domain = min(settings.smtp.domain_connections, max(settings.smtp.connections - 1, 1))
-        self._domains: dict[str, tuple[asyncio.Semaphore, AsyncLimiter]] = {}
-        self._held_until = 0.0
-        self._held = False
-        self._away = True
-        """The relay was away, or may have been before this process began."""
+        self.domains = Domains(settings.smtp)
+        self._hold = Hold(context, account)
+        self._holds: dict[ReturnPath, Hold] = {
+            "null": Hold(context, account, "null"),
+            "own": Hold(context, account, "own"),
+        }
+        self._away: set[ReturnPath | Literal[""]] = {""}
+        """Whom the relay was away for; it may have been for all before this process began."""
         self._again_at = 0.0
-        self.waiting = 0
-        """Mails that wait for their domain."""
         self.links = links_of(account, settings, context.clock, context.config_dir, context.data_dir)
 
     @asynccontextmanager
-    async def turn(self, recipient: str) -> AsyncIterator[None]:
+    async def turn(self, recipient: str) -> AsyncIterator[Turn]:
         """Until it is a mail's turn to be begun: its domain takes one more, and a connection is free, or the next that
-        will be. Who waits for a slow domain holds nothing meanwhile."""
-        domain = recipient.rpartition("@")[2].lower()
-        if domain not in self._domains:
-            if len(self._domains) >= MAX_DOMAINS:  # the oldest; at worst it gets a little more than its share
-                del self._domains[next(iter(self._domains))]
-            limit = AsyncLimiter(self._smtp.domain_per_minute, 60)
-            self._domains[domain] = (asyncio.Semaphore(self._per_domain), limit)
-        places, limit = self._domains[domain]
-        self.waiting += 1
-        try:
-            await places.acquire()
-        finally:
-            self.waiting -= 1
-        try:
-            self.waiting += 1
-            try:
-                await limit.acquire()
-            finally:
-                self.waiting -= 1
-            async with self._ahead:
-                yield
-        finally:
-            places.release()
+        will be. Who waits for a slow domain holds nothing meanwhile. Raises NotYet."""
+        async with self.domains.turn(recipient) as turn, self._ahead:
+            yield turn
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[None]:
-        """One of the account's connections."""
+    async def connection(self, turn: Turn, make_room: Callable[[], None]) -> AsyncIterator[bool]:
+        """One of the account's connections. False: the others need it more, see `Turn.under_way`."""
         async with self._room:
+            if not turn.under_way(make_room):
+                yield False
+                return
             since = self._clock.monotonic()
-            yield
+            try:
+                yield True
+            finally:
+                turn.ended(took=self._clock.monotonic() - since)
             self._ahead.learn(self._clock.monotonic() - since)
 
-    def open(self) -> bool:
-        """False while the relay is left alone."""
+    def open(self) -> list[ReturnPath]:
+        """The return paths with which the relay takes mail, as far as is known."""
         self.links.prune()
-        return not self._held or self._clock.monotonic() >= self._held_until
+        return [path for path, hold in self._holds.items() if hold.open()] if self._hold.open() else []
 
-    async def learn(self, outcome: Outcome) -> None:
+    def passes(self, path: ReturnPath) -> Passed | None:
+        """Whether this mail may be begun; see `Hold.passes`."""
+        mine = self._holds[path]
+        if not (mine.open() and self._hold.passes() and mine.passes()):
+            return None
+        return self._hold.times, mine.times
+
+    def refused_since(self, path: ReturnPath, passed: Passed) -> str:
+        """Why the relay is left alone, since this mail passed; empty if it is not."""
+        both = zip((self._hold, self._holds[path]), passed, strict=True)
+        return next((hold.why for hold, then in both if hold.times != then and not hold.open()), "")
+
+    async def learn(self, outcome: Outcome, path: ReturnPath) -> None:
         """What an attempt tells of the relay."""
         if outcome.ours:
-            self._held, self._held_until = True, self._clock.monotonic() + HOLD_S
-            await self._alarm.refused(outcome.detail)
-        elif outcome.state is DeliveryState.SENT:
-            self._held = False
-            await self._alarm.clear()
+            await (self._holds[path] if outcome.at_mail else self._hold).refused(outcome.detail)
+        elif not outcome.away and not outcome.untried and not outcome.plain:  # it has had a say
+            for hold in (self._hold, self._holds[path]):
+                await hold.ended(sent=outcome.state is DeliveryState.SENT)
 
-    def is_back(self, outcome: Outcome) -> bool:
+    def is_back(self, outcome: Outcome, path: ReturnPath) -> bool:
         """Whether a relay that was away takes mail again, by this attempt: what waits for it need not wait any more."""
         if outcome.away:
-            self._away = True
+            self._away.add(path if outcome.at_mail else "")
         now = self._clock.monotonic()
-        if outcome.state is not DeliveryState.SENT or not self._away or now < self._again_at:
+        if outcome.state is not DeliveryState.SENT or not self._away & {"", path} or now < self._again_at:
             return False
-        self._away, self._again_at = False, now + AGAIN_S
+        self._away -= {"", path}
+        self._again_at = now + AGAIN_S
         return True
 
     def close(self) -> None:

@@ -8,14 +8,17 @@ RECOVERED = "relay.recovered"
 
 
 class RelayAlarm(Alarm):
-    """Of one account's relay."""
+    """Of one account's relay; `kind`: of a kind of its mail alone."""
 
-    def __init__(self, context: Context, account: str) -> None:
-        super().__init__(context, f"relay:{account}")
+    what = "relay"
+
+    def __init__(self, context: Context, account: str, kind: str = "") -> None:
+        super().__init__(context, f"relay:{account}:{kind}" if kind else f"relay:{account}")
+        self._mail = {"": "our mail", "null": "our machine-made mail", "own": "what people here write"}[kind]
 
     async def refused(self, why: str) -> None:
-        await self.sound(REFUSED, f"the relay refuses our mail: {why}", what_to_do="switchboard channels check")
+        await self.sound(REFUSED, f"the relay refuses {self._mail}: {why}", what_to_do="switchboard channels check")
 
     async def clear(self) -> None:
-        if self._raised and await self._put(RECOVERED, "the relay takes our mail again", {}):
+        if self._raised and await self._put(RECOVERED, f"the relay takes {self._mail} again", {}):
             self._raised.clear()

@@ -7,7 +7,10 @@ from datetime import timedelta
 
 from channels.email.sending.book import Book
 from channels.email.sending.compose import Extras, compose, message_id, tagged
-from channels.email.sending.lanes import Lane
+from channels.email.sending.domains import NotYet, Turn
+from channels.email.sending.hand import MOST, Hand, Place
+from channels.email.sending.hold import ReturnPath
+from channels.email.sending.lanes import Lane, Passed
 from channels.email.sending.plain import in_words
 from channels.email.sending.transfer import NOT_SURE, Outcome, clean, transfer
 from channels.email.settings import EmailSettings
@@ -27,18 +30,14 @@ IDLE_S = 0.5
 PAUSE_S = 0.03
 """Replies that come together are looked for together."""
 BATCH = 100
-IN_HAND = 1000
-"""At most so many mails of an account wait in memory for their turn: those of a slow domain must leave room."""
-
 LOW = 50
 """So little in hand, and more is looked for."""
 SEND = "email.send"
 SURE_AGAIN = timedelta(seconds=5)
 """By then a process that stood still has written that it is there, or others have taken over."""
-STOPPED = Outcome(DeliveryState.DEFERRED, "the sender stopped before it was its turn")
-
-_Key = tuple[str, str, str]
-"""Account, reply, recipient."""
+STOPPED = Outcome(DeliveryState.DEFERRED, "the sender stopped before it was its turn", untried=True)
+SLOW = "that domain is slow to answer, and other mail needs the connections: it is tried again in its turn"
+REFUSED = "it waits until our relay takes such mail again: "
 
 log = get_logger(__name__)
 
@@ -55,8 +54,7 @@ class EmailSender:
         self._tokens = Tokens(context.secret)
         self._lanes = {name: Lane(context, name, settings) for name, settings in self._accounts.items()}
         self._book = Book(context.store, context.clock, presence)
-        self._taken: dict[str, set[_Key]] = {}
-        """Account → what is in hand."""
+        self._hands = {name: Hand() for name in self._accounts}
         self._before_data: set[asyncio.Task[object]] = set()
         """Mails of which no more than the addresses can have been sent yet."""
         self._tasks = TaskOwner()
@@ -102,10 +100,10 @@ class EmailSender:
                 await asyncio.sleep(1.0)
                 continue
             for item in due:
-                key = (item.reply.account, item.reply.id, item.recipient)
-                self._taken.setdefault(item.reply.account, set()).add(key)
+                account, place = item.reply.account, (item.reply.id, item.recipient)
+                self._hands[account].add(place)
                 task = self._tasks.spawn(f"{SEND} {item.reply.id}", self._send(item), forever=False)
-                task.add_done_callback(lambda _, key=key: self._done(key))  # type: ignore[misc]
+                task.add_done_callback(lambda _, at=(account, place): self._done(*at))  # type: ignore[misc]
             try:
                 async with asyncio.timeout(IDLE_S):
                     await self._wake.wait()
@@ -113,46 +111,52 @@ class EmailSender:
             except TimeoutError:
                 continue
 
-    def _done(self, key: _Key) -> None:
-        self._taken[key[0]].discard(key)
-        if self._running_low(key[0]):
+    def _done(self, account: str, place: Place) -> None:
+        self._hands[account].remove(place)
+        if self._running_low(account):
             self._wake.set()
 
     def _running_low(self, account: str) -> bool:
         """Little is left in hand that does not wait for its domain."""
-        return len(self._taken.get(account, ())) - self._lanes[account].waiting < LOW
+        return len(self._hands[account].places) - self._lanes[account].domains.waiting < LOW
 
     def _ready(self) -> list[str]:
         """Accounts whose relay takes mail, who have little left to do, and room in memory."""
         return [
             name
             for name, lane in self._lanes.items()
-            if len(self._taken.get(name, ())) < IN_HAND and self._running_low(name) and lane.open()
+            if len(self._hands[name].places) < MOST and self._running_low(name) and lane.open()
         ]
 
     async def _due(self, account: str) -> list[Due]:
-        now = self._context.clock.now()
-        besides = frozenset((reply, recipient) for _, reply, recipient in self._taken.get(account, ()))
+        now, lane, hand = self._context.clock.now(), self._lanes[account], self._hands[account]
+        besides, not_at, paths = frozenset(hand.places), hand.full(lane.domains.is_slow), lane.open()
+        automatic = None if len(paths) > 1 else "null" in paths
         return await self._context.store.database.look(
-            lambda conn: deliveries.due(conn, "email", now, BATCH, account=account, besides=besides)
+            lambda conn: deliveries.due(
+                conn, "email", now, BATCH, account=account, besides=besides, not_at=not_at, automatic=automatic
+            )
         )
 
     async def _send(self, item: Due) -> None:
         lane, settings = self._lanes[item.reply.account], self._accounts[item.reply.account]
+        path: ReturnPath = "null" if item.reply.automatic else "own"
         me = asyncio.current_task()
         assert me is not None
         self._before_data.add(me)
         try:
-            async with lane.turn(item.recipient):
+            async with lane.turn(item.recipient) as turn:
                 self._before_data.discard(me)
-                if self._stopping or not lane.open():
+                if self._stopping or (passed := lane.passes(path)) is None:
                     return  # nothing was begun: it stays pending
                 begun = await self._begin(item, settings)
                 if begun is None:
                     return
                 owner, mail = begun
-                outcome = await self._attempt(item, settings, lane, mail)
-            await self._end(item, owner, lane, outcome)
+                outcome = await self._attempt(item, settings, lane, mail, turn, passed)
+            await self._end(item, owner, lane, outcome, path)
+        except NotYet:
+            pass  # it is looked for again
         except TemporaryError as error:  # before the attempt: nothing happened
             log.warning("the ledger could not be written", reply=item.reply.id, error=str(error))
             await asyncio.sleep(1.0)
@@ -183,30 +187,42 @@ class EmailSender:
                 log.warning("whether an attempt began is not known yet", reply=item.reply.id, error=str(error))
                 await asyncio.sleep(1.0)
 
-    async def _attempt(self, item: Due, settings: EmailSettings, lane: Lane, mail: bytes | Outcome) -> Outcome:
+    async def _attempt(
+        self, item: Due, settings: EmailSettings, lane: Lane, mail: bytes | Outcome, turn: Turn, passed: Passed
+    ) -> Outcome:
         if isinstance(mail, Outcome):
             return mail
         # Machine-made mail has a null return path, so that no bounce of it can start a loop (RFC 3834 §3.3).
         sender = tagged(settings.address, item.reply, self._tokens) if settings.verp else settings.address
         sender = "" if item.reply.automatic else sender
-        me = asyncio.current_task()
+        path: ReturnPath = "null" if item.reply.automatic else "own"
+        slow = Outcome(DeliveryState.DEFERRED, SLOW, untried=True)
+        me, making_room = asyncio.current_task(), False
         assert me is not None
 
         def go() -> bool:
             self._before_data.discard(me)
             return self._presence.sure()
 
+        def make_room() -> None:
+            nonlocal making_room
+            if me in self._before_data:
+                making_room = True
+                me.cancel()
+
         self._before_data.add(me)
         try:
-            async with lane.connection():
-                if self._stopping or not lane.open():
+            async with lane.connection(turn, make_room) as fits:
+                if self._stopping:
                     return STOPPED
-                return await transfer(lane.links, sender, item.recipient, mail, go)
+                if why := lane.refused_since(path, passed):
+                    return Outcome(DeliveryState.DEFERRED, REFUSED + why, untried=True)
+                return await transfer(lane.links, sender, item.recipient, mail, go) if fits else slow
         except asyncio.CancelledError:
-            if not self._stopping or me not in self._before_data:
+            if not (self._stopping or making_room) or me not in self._before_data:
                 raise
             me.uncancel()
-            return STOPPED
+            return STOPPED if self._stopping else slow
         except Exception as error:  # an attempt that stays open while we live is nobody's: it has to end
             log.exception("an attempt failed in an unforeseen way", reply=item.reply.id)
             state = DeliveryState.DEFERRED if me in self._before_data else DeliveryState.UNKNOWN
@@ -214,28 +230,27 @@ class EmailSender:
         finally:
             self._before_data.discard(me)
 
-    async def _end(self, item: Due, owner: str, lane: Lane, outcome: Outcome) -> None:
+    async def _end(self, item: Due, owner: str, lane: Lane, outcome: Outcome, path: ReturnPath) -> None:
         state, detail = outcome.state, outcome.detail
         if state is DeliveryState.FAILED and not outcome.plain:
             detail = in_words(detail)
         try:
-            await lane.learn(outcome)
+            await lane.learn(outcome, path)
         except Exception:  # what it tells of the relay is less than what became of the mail
             log.exception("an alarm failed", account=item.reply.account)
         self._sent.labels(item.reply.account, state.value).inc()
         due_at, now = None, self._context.clock.now()
-        untried = outcome == STOPPED or detail == NOT_SURE  # no attempt that the relay or the other side has seen
         if detail == NOT_SURE:
             due_at = now + SURE_AGAIN
-        if state is DeliveryState.DEFERRED and not untried:
+        if state is DeliveryState.DEFERRED and not outcome.untried:
             log.warning("a mail has to wait", account=item.reply.account, reply=item.reply.id, why=detail)
             due_at = next_attempt(item.attempt + 1, item.created_at, now, random.random())  # noqa: S311
             if due_at is None:
                 state, detail = DeliveryState.FAILED, f"given up after {item.attempt + 1} attempts: {in_words(detail)}"
         if item.recipient != item.reply.recipient.address and state is not DeliveryState.SENT:
             detail = f"{item.recipient} in copy: {detail}"
-        await self._book.end(item, owner, state, detail, due_at, relay_away=outcome.away, uncounted=untried)
-        if lane.is_back(outcome):
+        await self._book.end(item, owner, state, detail, due_at, relay_away=outcome.away, uncounted=outcome.untried)
+        if lane.is_back(outcome, path):
             await self._book.relay_is_back(item.reply.account)
 
     async def _made(self, item: Due, settings: EmailSettings) -> bytes | Outcome:

@@ -48,8 +48,12 @@ class Outcome:
     same until somebody acts."""
     away: bool = False
     """Our relay was not to be had: nothing is wrong with this mail, or with its recipient."""
+    at_mail: bool = False
+    """It was the return path that was refused: mail with another one may go."""
     plain: bool = False
     """The words are our own, and for people."""
+    untried: bool = False
+    """No attempt that the relay or the other side has seen the whole of: it does not count."""
 
 
 async def transfer(
@@ -87,7 +91,7 @@ async def transfer(
         await client.rcpt(recipient, encoding=encoding, timeout=COMMAND_TIMEOUT_S)
         stage = "DATA"
         if not sure():
-            return Outcome(DeliveryState.DEFERRED, NOT_SURE)
+            return Outcome(DeliveryState.DEFERRED, NOT_SURE, untried=True)
         start = await client.execute_command(b"DATA", timeout=COMMAND_TIMEOUT_S)
         if start.code != aiosmtplib.SMTPStatus.start_input:
             return _answered(stage, start)
@@ -151,7 +155,8 @@ def _answered(stage: str, response: aiosmtplib.SMTPResponse) -> Outcome:
         return Outcome(DeliveryState.FAILED, detail)
     ours = kind == 5
     # "Later" to MAIL is said by a relay that is there, such as one that has had enough of us for now.
-    return Outcome(DeliveryState.DEFERRED, detail, ours=ours, away=ours or stage in ("connecting", "AUTH"))
+    away = ours or stage in ("connecting", "AUTH")
+    return Outcome(DeliveryState.DEFERRED, detail, ours=ours, away=away, at_mail=ours and stage == "MAIL")
 
 
 def _dotted(mail: bytes) -> bytes:
