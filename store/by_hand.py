@@ -1,11 +1,12 @@
 """What people do about deliveries: take a reply back, say what became of it, have it tried at once."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
+from schemas.addresses import wire_address
 from schemas.errors import NotFound, StateConflict
 from schemas.reply import Reply
 from schemas.states import DeliveryState
@@ -17,21 +18,48 @@ from store.tables import deliveries
 
 _PENDING = (DeliveryState.PENDING,)
 _UNSENT = (DeliveryState.PENDING, DeliveryState.DEFERRED)
+_GONE = {
+    DeliveryState.PENDING: "was tried before, so that a mail may be there",
+    DeliveryState.ATTEMPTING: "is being sent",
+    DeliveryState.SENT: "has been sent",
+    DeliveryState.DEFERRED: "was tried before, and will be again",
+    DeliveryState.FAILED: "was tried, and could not be delivered",
+    DeliveryState.UNKNOWN: "may have arrived",
+    DeliveryState.WITHDRAWN: "was withdrawn",
+}
+
+
+class TooLate(StateConflict):
+    """A reply cannot be withdrawn any more: an attempt was made."""
+
+
+class WhichRecipient(StateConflict):
+    """Several recipients of a reply have an unknown outcome: say of whom the word is."""
+
+    def __init__(self, reply_id: str, unknown: Sequence[str]) -> None:
+        super().__init__(
+            f"whether {reply_id} arrived is unknown for {len(unknown)} recipients: {', '.join(unknown)}",
+            hint="say for whom, one at a time",
+        )
+        self.unknown = list(unknown)
 
 
 def withdraw(conn: Connection, out: Outbox, reply: Reply, by: str, now: datetime) -> None:
     """Take a reply back before it is sent to anybody; what it answers waits for a person again. A repeat changes
     nothing.
 
-    Raises StateConflict when it is on its way, or gone.
+    Raises TooLate once an attempt was made for anybody, however it ended: what a person has sent again after an unknown
+    outcome waits, and may have arrived all the same.
     """
     copy_in(conn, [reply], now)  # it may not have come by the topic yet
-    query = select(deliveries.c.state).where(deliveries.c.reply_id == reply.id).with_for_update()
-    states = set(conn.scalars(query))
-    if states == {DeliveryState.WITHDRAWN.value}:
+    query = select(deliveries).where(deliveries.c.reply_id == reply.id).order_by(deliveries.c.recipient)
+    rows = conn.execute(query.with_for_update()).all()
+    if all(row.state == DeliveryState.WITHDRAWN for row in rows):
         return
-    if gone := states - {DeliveryState.PENDING.value}:
-        raise StateConflict(f"the reply is {min(gone)} already", hint="write another one")
+    gone = [row for row in rows if row.attempt or row.state != DeliveryState.PENDING]
+    if gone:
+        words = "; ".join(f"the mail to {row.recipient} {_GONE[DeliveryState(row.state)]}" for row in gone)
+        raise TooLate(f"it is too late to withdraw it: {words}", hint="write another one")
     _take_back(conn, out, reply, _PENDING, f"withdrawn by {by}", now)
 
 
@@ -46,19 +74,40 @@ def withdraw_acknowledgements(
             _take_back(conn, out, made, _UNSENT, f"{by} has answered", now)
 
 
-def resolve(conn: Connection, out: Outbox, reply_id: str, *, sent: bool, now: datetime, by: str = "a person") -> None:
-    """A person's word on an unknown outcome. Raises NotFound, StateConflict."""
-    rows = conn.execute(select(deliveries).where(deliveries.c.reply_id == reply_id)).all()
+def resolve(
+    conn: Connection,
+    out: Outbox,
+    reply_id: str,
+    *,
+    sent: bool,
+    now: datetime,
+    recipient: str | None = None,
+    by: str = "a person",
+) -> str:
+    """A person's word on the unknown outcome for one recipient, who need not be named when there is one alone. Who it
+    was. Raises NotFound, WhichRecipient, StateConflict."""
+    query = select(deliveries).where(deliveries.c.reply_id == reply_id).order_by(deliveries.c.recipient)
+    rows = conn.execute(query.with_for_update()).all()
+    if recipient is not None:
+        wanted = wire_address(recipient).lower()
+        named = [row for row in rows if row.recipient == recipient or wire_address(row.recipient).lower() == wanted]
+        if rows and not named:
+            others = ", ".join(row.recipient for row in rows)
+            raise NotFound(f"{reply_id} does not go to {recipient}", hint=f"it goes to {others}")
+        rows = named
     if not rows:
-        raise NotFound(f"no delivery of reply {reply_id}")
+        raise NotFound(f"no delivery of reply {reply_id}", hint="switchboard deliveries list --state unknown")
+    unknown = [row.recipient for row in rows if row.state == DeliveryState.UNKNOWN]
+    if not unknown:
+        states = ", ".join(f"{row.state} for {row.recipient}" for row in rows)
+        raise StateConflict(f"the outcome of {reply_id} is not unknown: it is {states}")
+    if len(unknown) > 1:
+        raise WhichRecipient(reply_id, unknown)
     to = DeliveryState.SENT if sent else DeliveryState.PENDING
     words = f"resolved by {by}: {'it was sent' if sent else 'send it again'}"
-    ends = [
-        End(reply_id, row.recipient, to, [DeliveryState.UNKNOWN], detail=words, settled_by=by if sent else "")
-        for row in rows
-    ]
-    if not any(finish_all(conn, out, ends, now)):
-        raise StateConflict(f"the delivery of {reply_id} is {rows[0].state}, not unknown")
+    frm = [DeliveryState.UNKNOWN]
+    finish_all(conn, out, [End(reply_id, unknown[0], to, frm, detail=words, settled_by=by if sent else "")], now)
+    return unknown[0]
 
 
 def retry(conn: Connection, now: datetime, *, reply_id: str | None = None, account: str | None = None) -> int:

@@ -8,7 +8,18 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import and_, bindparam, exists, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    LargeBinary,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.engine import Connection
 
 from schemas.delivery import Delivery
@@ -95,11 +106,19 @@ def due(
     if not_at:
         query = query.where(*(~deliveries.c.recipient.endswith(f"@{each}", autoescape=True) for each in not_at))
     if automatic is not None:
-        query = query.where(replies.c.body["automatic"].as_boolean().is_(automatic))
+        query = query.where(_automatic(conn) == automatic)
     rows = conn.execute(query, values if account is None else {**values, "account": account})
     return [
         Due(Reply.model_validate(r.body), r.recipient, DeliveryState(r.state), r.attempt, r.created_at) for r in rows
     ]
+
+
+def _automatic(conn: Connection) -> ColumnElement[bool]:
+    """By the bytes that pydantic writes: within a string there would be a backslash before each quote."""
+    body, wanted = type_coerce(replies.c.body, LargeBinary), b'"automatic":true'
+    if conn.dialect.name == "sqlite":
+        return func.instr(body, literal(wanted, LargeBinary)) > 0
+    return body.like(literal(b"%" + wanted + b"%", LargeBinary))
 
 
 # Made once: making a statement costs as much as running it, and this one runs after every commit.

@@ -1,6 +1,6 @@
 """What people do about deliveries, and what becomes of the work that waited for it; on every database."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from schemas.interaction import Interaction
 from schemas.reply import Reply
 from schemas.states import DeliveryState, InteractionState, WorkItemState
 from schemas.work_item import WorkItem
-from store import by_hand, deliveries, desk, work_items
+from store import by_hand, deliveries, desk, replies, work_items
 from store.database import Database
 from store.tables import deliveries as deliveries_table
 from store.tables import outbox
@@ -55,6 +55,13 @@ class Office(House):
         events = [decode(tuple((name, value.encode()) for name, value in row.headers), row.value) for row in rows]
         return [e for e in events if isinstance(e, Delivery)]
 
+    async def request(self, *made: Reply) -> None:
+        def work(c: Connection) -> None:
+            replies.request(c, self.out, made)
+            deliveries.copy_in(c, made, T1)
+
+        await self.database.write(work)
+
     async def tell(self) -> None:
         """Bring the applier what it has not been told of deliveries."""
         new = [e for e in await self.events() if e.id not in self.told]
@@ -62,8 +69,15 @@ class Office(House):
         for event in new:
             await self.push(event)
 
-    async def resolve(self, made: Reply, *, sent: bool, by: str = "a person") -> None:
-        await self.database.write(lambda c: by_hand.resolve(c, self.out, made.id, sent=sent, now=T1, by=by))
+    async def resolve(self, made: Reply, *, sent: bool, by: str = "a person", recipient: str | None = None) -> str:
+        whose = await self.database.write(
+            lambda c: by_hand.resolve(c, self.out, made.id, sent=sent, now=T1, by=by, recipient=recipient)
+        )
+        await self.tell()
+        return whose
+
+    async def withdraw(self, made: Reply) -> None:
+        await self.database.write(lambda c: by_hand.withdraw(c, self.out, made, "ada", T1))
         await self.tell()
 
     async def states(self, made: Reply) -> dict[str, DeliveryState]:
@@ -160,6 +174,75 @@ class TestAcknowledgement:
         assert set((await office.states(receipt)).values()) == {D.PENDING}
 
 
+class TestWithdraw:
+    """An agent's mail to the customer, with a copy."""
+
+    async def waiting(self, office: Office) -> Reply:
+        asked = await office.accept(email())
+        await office.push(office.decide(asked))
+        (receipt,) = await office.replies(asked)
+        made = receipt.model_copy(update={"id": "mine", "acknowledgement": False, "cc": ("bob@example.net",)})
+        await office.request(made)
+        return made
+
+    @pytest.mark.parametrize("who", [0, 1])
+    @pytest.mark.parametrize(
+        ("end", "words"),
+        [(None, "is being sent"), (D.SENT, "has been sent"), (D.DEFERRED, "was tried before"), (D.UNKNOWN, "may have")],
+    )
+    async def test_what_one_recipient_may_have_is_withdrawn_from_nobody(
+        self, office: Office, who: int, end: DeliveryState | None, words: str
+    ) -> None:
+        made = await self.waiting(office)
+        whose = deliveries.recipients(made)[who]
+
+        def attempt(c: Connection) -> None:
+            assert deliveries.begin(c, made.id, whose, owner=OWNER, provider_id=SENT_AS, now=T1)
+            if end is not None:
+                deliveries.finish(c, office.out, made.id, whose, end, frm=[D.ATTEMPTING], now=T1)
+
+        await office.database.write(attempt)
+        before = await office.states(made)
+        with pytest.raises(by_hand.TooLate, match=f"the mail to {whose} {words}"):
+            await office.withdraw(made)
+        assert await office.states(made) == before
+        assert sorted(before.values()) == sorted([D.PENDING, end or D.ATTEMPTING])
+
+    async def test_what_is_sent_again_after_an_unknown_outcome_was_withdrawn_though_the_relay_had_it(
+        self, office: Office
+    ) -> None:
+        made = await self.waiting(office)
+        await office.sent(made.model_copy(update={"cc": ()}), D.UNKNOWN)
+        await office.resolve(made, sent=False)
+        assert set((await office.states(made)).values()) == {D.PENDING}
+        with pytest.raises(by_hand.TooLate, match="tried before"):
+            await office.withdraw(made)
+        assert set((await office.states(made)).values()) == {D.PENDING}
+
+    async def test_a_repeat_changes_nothing(self, office: Office) -> None:
+        made = await self.waiting(office)
+        for _ in range(2):
+            await office.withdraw(made)
+            assert set((await office.states(made)).values()) == {D.WITHDRAWN}
+
+    async def test_what_comes_by_the_topic_waits_until_its_time(self, office: Office) -> None:
+        asked = await office.accept(email())
+        await office.push(office.decide(asked))
+        (receipt,) = await office.replies(asked)
+        until = T1 + timedelta(seconds=10)
+        made = receipt.model_copy(update={"id": "mine", "not_before": until})
+        past = receipt.model_copy(update={"id": "past", "not_before": T1 - timedelta(1), "conversation_id": "other"})
+        await office.request(made, past)
+
+        async def due(at: datetime) -> set[str]:
+            found = await office.database.read(lambda c: deliveries.due(c, "email", at, 10))
+            return {each.reply.id for each in found} & {"mine", "past"}
+
+        assert await due(T1) == {"past"}
+        assert await due(until - timedelta(milliseconds=1)) == {"past"}
+        assert await due(until) == {"mine", "past"}
+
+
 class TestRetry:
     async def deferred(self, office: Office, key: str) -> Reply:
         asked = await office.accept(email(key, sender=f"{key}@example.org"))
@@ -243,6 +326,30 @@ class TestSentOrResend:
         assert (await office.item(asked)).state is W.QUEUED
         await office.resolve(other, sent=True)
         assert (await office.item(asked)).state is W.COMPLETED
+
+    async def test_one_word_settled_all_recipients(self, office: Office) -> None:
+        asked, made = await self.unknown(office, D.UNKNOWN)
+        ann, cc = deliveries.recipients(made)
+        with pytest.raises(by_hand.WhichRecipient, match=f"{ann}, {cc}|{cc}, {ann}") as caught:
+            await office.resolve(made, sent=True)
+        assert (sorted(caught.value.unknown), caught.value.temporary) == (sorted([ann, cc]), False)
+        assert set((await office.states(made)).values()) == {D.UNKNOWN}
+        assert await office.resolve(made, sent=False, recipient=cc.upper()) == cc
+        assert await office.states(made) == {ann: D.UNKNOWN, cc: D.PENDING}
+        with pytest.raises(StateConflict, match=f"pending for {cc}"):
+            await office.resolve(made, sent=True, recipient=cc)
+        with pytest.raises(NotFound, match="does not go to eve@example.net"):
+            await office.resolve(made, sent=True, recipient="eve@example.net")
+        assert await office.resolve(made, sent=True) == ann, "one alone is left: nobody need be named"
+        assert await office.states(made) == {ann: D.SENT, cc: D.PENDING}
+
+    async def test_the_item_waits_for_the_word_about_each_recipient(self, office: Office) -> None:
+        asked, made = await self.unknown(office, D.UNKNOWN)
+        ann, cc = deliveries.recipients(made)
+        await office.resolve(made, sent=True, recipient=ann)
+        assert (await office.item(asked)).state is W.QUEUED
+        await office.resolve(made, sent=True, recipient=cc)
+        assert (await office.state(asked), (await office.item(asked)).state) == (S.ANSWERED, W.COMPLETED)
 
     async def test_sent_does_not_settle_for_a_recipient_who_has_not_got_it(self, office: Office) -> None:
         asked, made = await self.unknown(office, D.FAILED)

@@ -192,8 +192,8 @@ async def test_a_mail_that_is_on_its_way_is_not_withdrawn(site: Site) -> None:
 
         assert await site.house.database.write(go)
         async with session.post(f"/api/desk/replies/{quote(made.id, safe='')}/withdraw") as response:
-            assert response.status == 409
-            assert "attempting" in await response.text()
+            said = await response.json()
+            assert (response.status, said["code"], "is being sent" in said["detail"]) == (409, "too-late", True)
 
 
 async def test_what_is_set_aside_is_released_or_closed_with_one_call(site: Site) -> None:

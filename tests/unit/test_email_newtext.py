@@ -427,3 +427,44 @@ def test_what_a_subject_says_of_the_mail(subject: str, language: str, forwards: 
 @pytest.mark.parametrize("line", ["a " * 100_000, "sent from my " + "x " * 100_000, "<" * 100_000, "On 2026 " * 30_000])
 def test_one_line_without_end_is_read_in_its_own_time(line: str) -> None:
     assert said(f"Hello,\n{line}\n--\n{line}", "", "Re: x").new.startswith("Hello,")
+
+
+SAID_BY_CUSTOMERS = {
+    "what a driver wrote": "Am 24.11.2026 um 10:15 schrieb der Fahrer:\nNiemand da. Das stimmt nicht.",
+    "what a carrier wrote": "On 24/11/2026 10:15 DHL wrote:\nparcel lost",
+    "what a colleague wrote": "Am 24.11.2026 hat Ihre Kollegin Frau Meier mir geschrieben:\nSie bekommen 20 EUR.",
+    "what a colleague with an address wrote": "Your colleague Max <max@shop.example> wrote on 24.11.2026 10:15:\nYou get it.",
+    "what was said": "At 10:15 on 24.11.2026 max@shop.example said:\nIt is refunded.",
+    "an address to deliver to": "Please deliver on 28.11.2026 10:00 to (bob@x.example):\nMain street 5",
+    "somebody to call": "Termin am 28.11.2026 um 10:00 Uhr, Kontakt <bob@x.example>:\nHauptstraße 5",
+    "points about a hotline": "- keine Antwort über Ihre Hotline bekommen\n- Paket beschädigt",
+    "an account online": "(I had no reply online, see above in my online account)\nPlease cancel",
+    "a line of dashes": "--\nOrder 4711 is still missing, please send it again.",
+    "a question below dashes": "--\nAnn\nCan you send it again?",
+    "sent by mail": "Sent via email: the invoice shows the wrong amount",
+    "sent from work": "Sent from my work email last week, no answer\nPlease help",
+    "a form": "Gesendet mit E-Mail am Montag, Bestellung 4711\nDanke",
+    "a fruit": "Blackberry from your shop 4711 is rotten",
+    "below a phone's line": "Sent from my iPhone\nby the way the other lamp is broken too",
+    "sent in Russian": "Отправлено с почты: заказ 4711\nСпасибо",
+}
+
+
+@pytest.mark.parametrize("words", SAID_BY_CUSTOMERS.values(), ids=SAID_BY_CUSTOMERS)
+def test_what_customers_say_is_no_history_and_no_signature(words: str) -> None:
+    """It was cut, and a rule for "thank you" closed what asked for something."""
+    found = said(f"Thank you!\n\n{words}\n", "", "Re: Order")
+    assert found.new == f"Thank you!\n\n{words}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "On 24 Nov 2026 at 10:15, Bob Smith wrote:",
+        "Am 24.11.2026 um 10:15 schrieb Bob Smith:",
+        "Le 24/11/2026 à 10:15, Bob Smith a écrit :",
+        "Op 24-11-2026 om 10:15 schreef Bob Smith:",
+    ],
+)
+def test_a_whole_name_and_a_moment_open_history_without_marks(line: str) -> None:
+    assert said(f"It came today.\n\n{line}\nwhere is it?\n", "", "Re: Order").new == "It came today."

@@ -15,6 +15,7 @@ _VS = re.compile(r"(?i)^\s*(?:\[[^\]]{0,40}\]\s*)?vs\s*:")
 _NORDIC_BLOCK = re.compile(r"(?im)^[\s>*]{0,8}fra\s?[*]?:")
 _BLANKS = re.compile(r"\n{3,}")
 _SHORT_SIGNATURE = 10
+_CONTACT = re.compile(r"[@|]|\+?\d[\d /()-]{6,}|www\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +122,26 @@ def without_signature(text: str) -> tuple[str, str]:
     for at, line in enumerate(lines):
         bare = line.rstrip("\r")
         short = bare.strip() in ("--", "—", "__") and len(lines) - at <= _SHORT_SIGNATURE
-        if bare in ("-- ", "--\u00a0") or (short and not _greets(lines[:at], lines[at + 1 :])):
+        if bare in ("-- ", "--\u00a0") or (short and not _goes_on(lines[:at], lines[at + 1 :])):
             return _without_phone("\n".join(lines[:at]), "\n".join(lines[at + 1 :]).strip())
     return _without_phone("\n".join(lines), "")
 
 
 def _says(line: str) -> bool:
-    """A sentence, and no name or address."""
-    return line.rstrip()[-1:] in tuple(".?!。？！") and len(line.split()) > 2
+    """A sentence, and no name or address: by its end, or by its small words."""
+    words = line.split()
+    if line.rstrip()[-1:] in tuple(".?!。？！") and len(words) > 2:
+        return True
+    small = sum(word[0].islower() for word in words[1:])
+    return len(words) > 3 and 2 * small >= len(words) and not _CONTACT.search(line)
 
 
-def _greets(above: list[str], below: list[str]) -> bool:
-    """Whether the dashes only part a greeting from what is said."""
+def _goes_on(above: list[str], below: list[str]) -> bool:
+    """Whether the dashes only part what is said from a greeting, or from more that is said: who signs begins with a
+    name."""
+    first = next((line for line in below if line.strip()), "")
+    if _says(first) or any(line.rstrip()[-1:] in ("?", "？") for line in below):
+        return True
     said_above = [line.strip() for line in above if line.strip()]
     greeting = len(said_above) == 1 and (said_above[0].endswith((",", "，")) or len(said_above[0].split()) == 1)
     return greeting and any(_says(line) for line in below)

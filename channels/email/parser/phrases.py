@@ -57,7 +57,13 @@ _OWN_WORDS = re.compile(
 )
 """`your agent wrote:`, `schrieb ich Ihnen Folgendes:`"""
 _FIRST_PERSON = re.compile(r"(?i)(?:i|we|ich|wir|je|nous|yo|io|ik|wij)\s")
-_NAMED_LAST = re.compile(r"[<(\[]\s*(?:mailto:)?[^\s<>@]{1,100}@[^\s<>@]{1,200}[>)\]]\s*[:：]$")
+_NAMED_LAST = re.compile(r"<\s*(?:mailto:)?[^\s<>@]{1,100}@[^\s<>@]{1,200}>\s*[:：]$")
+_DAY_FIRST = re.compile(r"[^\W\d]{0,4}\W{0,3}\d|[^a-zA-ZÀ-ɏ\d]{0,40}\d")
+_SAID = re.compile(r"(?i)\bsaid\s*:$")
+_SOMEBODYS = re.compile(
+    r"(?i)^(?:your|our|my|ihre?|unsere?|meine?|votre|notre|mon|su|nuestro|il vostro|il nostro|uw|jullie|onze)\s"
+)
+_POINTS = ",;:：\"'«»“”()"
 _DASHES = tuple("-_*=—–")
 _COLONS = (":", "：")
 _RULE = re.compile(r"\s*[_\-=*—]{10,}\s*$")
@@ -108,10 +114,13 @@ _PHONE = re.compile(
     r"enviado (?:desde|do|a partir d|con|através|via)\b|obtener outlook|obter o outlook|inviato da(?:l|lla|l mio)?\b|scarica outlook|(?:verzonden|verstuurd) (?:vanaf|met|via|vanuit)|outlook voor |"
     r"skickat från|hämta outlook|sendt fra|få outlook|hent outlook|lähetetty .{0,20}(?:outlook|iphone|android|laitteest|puhelim|samsung)|hanki outlook|wysłan[eo] (?:z|za pomocą)|pobierz program outlook|odesláno z|odoslané z|"
     r"(?:az )?iphone-?omról küldve|trimis (?:de pe|din|de la)|iphone['’]?umdan gönderildi|.{1,40}(?:tarafından|cihazımdan|'dan) gönderildi|отправлено (?:с|из|от)\b|надіслано (?:з|із)\b|(?:στάλθηκε|αποστολή|εστάλη) από|"
-    r".{1,30}から送信|发自我的|發自我的|来自我的|從我的 .{1,30} 傳送|傳送自我的|나의 .{1,30}에서 보냄|.{1,30}에서 보냄|أُ?رسلت من|נשלח מה?-?|được gửi từ|gửi từ .{1,20} của tôi|dikirim dari|ส่งจาก|küldve: |изпратено от|enviat des d|poslano (?:s|z|sa) |provenance ?: courrier|blackberry from )"
+    r".{1,30}から送信|发自我的|發自我的|来自我的|從我的 .{1,30} 傳送|傳送自我的|나의 .{1,30}에서 보냄|.{1,30}에서 보냄|أُ?رسلت من|נשלח מה?-?|được gửi từ|gửi từ .{1,20} của tôi|dikirim dari|ส่งจาก|küldve: |изпратено от|enviat des d|poslano (?:s|z|sa) |provenance ?: courrier|blackberry from \S+$)"
 )
 
 _PHONE_WORDS = 14
+_LINKS = re.compile(r"(?i)<?https?:[^\s>]{0,120}>?|^(?:küldve|provenance) ?:")
+_MORE = re.compile(r"[,;!?。，！？]\s?\S|[:：]\s|\d{4}|\b(?:is|was|were|are|ist|war|sind|est|sont|es|fue|è)\b")
+"""More than where a mail was written: people begin a sentence so too."""
 _DEVICE = re.compile(
     r"(?i)iphon|ipad|ipod|\bmac(?:book|os)?\b|apple|android|samsung|galaxy|huawei|xiaomi|redmi|oneplus|pixel|nokia|motorola|\bmoto\b|\blg\b|\bhtc\b|sony|xperia|\boppo\b|honor|blackberry|"
     r"windows|outlook|\bmail\b|e-?mail\b|\w+mail\b|yahoo|\baol\b|\bgmx\b|web\.de|proton|thunderbird|k-9|fairemail|\bspark\b|\bapp\b|workspace|webmail|мобильн|почт|яндекс|"
@@ -146,18 +155,32 @@ def is_attribution(text: str) -> bool:
 
 
 def opens_history(text: str) -> bool:
-    """An attribution that needs no quote marks behind it to be believed: with a word for writing, or with the address
-    last, as the mailers put it that have no such word. People write an address, a day and a colon too.
+    """An attribution that needs no quote marks behind it to be believed. People write an address, a day and a colon too,
+    and what a driver wrote: so it takes an address beside the word for writing, or a whole name; or, in the languages
+    whose mailers have no such word, the day first and the address last.
     """
     line = " ".join(_MARKS.sub("", text).split())
     if not is_attribution(line) or _FIRST_PERSON.match(line):
         return False
-    address, time, day = (test.search(line) for test in (_ADDRESS, _TIME, _YEAR))
-    if not _ENDS.search(line) and not _MIDDLE.search(line):
-        return bool(_NAMED_LAST.search(line) and time and day)
-    if not address and (_TO_YOU.search(line) or _OWN_WORDS.search(line)):
+    time, day = _TIME.search(line), _YEAR.search(line)
+    verb = _ENDS.search(line) or _MIDDLE.search(line)
+    if verb is None:
+        return bool(_DAY_FIRST.match(line) and _NAMED_LAST.search(line) and time and day)
+    if _SAID.search(line) or _SOMEBODYS.search(line):
         return False
-    return bool(address or (time and day) or (_ENDS.search(line) and _STARTS.match(line) and (time or day)))
+    if _ADDRESS.search(line):
+        return True
+    return bool(time and day and _is_name_beside(line, verb))
+
+
+def _is_name_beside(line: str, verb: re.Match[str]) -> bool:
+    """Whether the two words before or behind the verb are capitals, as in `Bob Smith wrote:`."""
+    before = [word.strip(_POINTS) for word in line[: verb.start()].split()[-2:]]
+    behind = [word.strip(_POINTS) for word in re.split(r"\s+", verb[0])[1:3]]
+    return any(
+        len(words) == 2 and all(word[:1].isupper() for word in words) and not _SOMEBODYS.match(" ".join(words))
+        for words in (before, behind)
+    )
 
 
 def ends_like_one(line: str) -> bool:
@@ -221,5 +244,5 @@ def is_phone_signature(line: str, *, last: bool) -> bool:
         return False
     words = len(line.split())
     if _DEVICE.search(line):
-        return words <= _PHONE_WORDS
+        return words <= _PHONE_WORDS and not _MORE.search(_LINKS.sub("", line))
     return last and words <= _PHONE_WORDS // 2 and not _SENTENCE.search(line.strip())
