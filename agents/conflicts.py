@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from runtime.http.problem import Problem
 from schemas.errors import StateConflict
-from store import desk, uploads, work_items
+from store import by_hand, desk, uploads, work_items
 
 T = TypeVar("T")
 
@@ -27,5 +27,9 @@ async def ours(call: Awaitable[T]) -> T:
         raise Problem(409, str(error), code="no-written-answer", hint=error.hint) from None
     except uploads.UploadGone as error:
         raise Problem(422, str(error), code="no-such-file", hint=error.hint) from None
+    except by_hand.TooLate as error:
+        raise Problem(409, str(error), code="too-late", hint=error.hint) from None
+    except by_hand.WhichRecipient as error:
+        raise Problem(409, str(error), code="which-recipient", hint=error.hint, recipients=error.unknown) from None
     except StateConflict as error:
         raise Problem(409, str(error), code="conflict", hint=error.hint) from None

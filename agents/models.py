@@ -140,6 +140,9 @@ class Settle(Model):
     """A person's word on a delivery whose outcome is unknown."""
 
     sent: bool = Field(description="true: it did arrive; false: send it again.")
+    recipient: TextLine | None = Field(
+        default=None, max_length=1000, description="For whom; needed where the outcome is unknown for several."
+    )
 
 
 class CompleteRequest(Hold, Enclosed):

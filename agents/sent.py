@@ -48,15 +48,19 @@ def make_router(context: Context) -> APIRouter:
 
     @router.post(
         "/{reply_id}/settle",
-        summary="Say what became of a mail whose outcome is unknown",
+        summary="Say what became of a mail whose outcome is unknown, for one recipient",
         status_code=204,
-        responses={409: {"description": "Its outcome is known."}},
+        responses={409: {"description": "Its outcome is known; or it is unknown for several (`which-recipient`)."}},
     )
     async def settle(agent: Signed, reply_id: str, word: Settle) -> None:
         await seen(agent, reply_id)
         now = context.clock.now()
         await ours(
-            database.write(lambda conn: by_hand.resolve(conn, outbox, reply_id, sent=word.sent, now=now, by=agent.name))
+            database.write(
+                lambda conn: by_hand.resolve(
+                    conn, outbox, reply_id, sent=word.sent, now=now, recipient=word.recipient, by=agent.name
+                )
+            )
         )
 
     @router.post(

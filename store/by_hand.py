@@ -97,7 +97,7 @@ def resolve(
         rows = named
     if not rows:
         raise NotFound(f"no delivery of reply {reply_id}", hint="switchboard deliveries list --state unknown")
-    unknown = [row.recipient for row in rows if row.state == DeliveryState.UNKNOWN]
+    unknown: list[str] = [row.recipient for row in rows if row.state == DeliveryState.UNKNOWN]
     if not unknown:
         states = ", ".join(f"{row.state} for {row.recipient}" for row in rows)
         raise StateConflict(f"the outcome of {reply_id} is not unknown: it is {states}")

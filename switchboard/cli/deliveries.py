@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, StateConflict
 from schemas.states import DeliveryState
 from store import by_hand, deliveries
 from switchboard.base import opened
@@ -21,7 +21,7 @@ def list_(
     limit: Limit = 50,
     json: Json = False,
 ) -> None:
-    """The latest deliveries. `--state unknown` are those that only a person can settle."""
+    """The latest deliveries, one for each recipient. `--state unknown` are those that only a person can settle."""
     quiet_logs()
 
     async def work() -> list[dict[str, object]]:
@@ -74,18 +74,26 @@ def resolve(
     identity: Annotated[str, typer.Argument(metavar="ID", help="The reply's id.")],
     sent: Annotated[bool, typer.Option("--sent", help="It did arrive.")] = False,
     resend: Annotated[bool, typer.Option("--resend", help="Send it again.")] = False,
+    recipient: Annotated[
+        str | None,
+        typer.Option("--recipient", metavar="ADDR", help="For whom; needed where several are unknown."),
+    ] = None,
 ) -> None:
-    """Say what became of a delivery whose outcome is unknown."""
+    """Say what became of a delivery whose outcome is unknown, for one recipient."""
     quiet_logs()
     if sent == resend:
         raise ConfigError(["say either --sent or --resend"])
 
-    async def work() -> None:
+    async def work() -> str:
         async with opened(configuration()) as base:
-            now = base.clock.now()
-            await base.database.write(
-                lambda conn: by_hand.resolve(conn, base.store.outbox, identity, sent=sent, now=now)
+            now, out = base.clock.now(), base.store.outbox
+            return await base.database.write(
+                lambda conn: by_hand.resolve(conn, out, identity, sent=sent, now=now, recipient=recipient)
             )
 
-    asyncio.run(work())
-    err.print(f"{identity}: {'sent' if sent else 'will be sent again'}")
+    try:
+        whose = asyncio.run(work())
+    except by_hand.WhichRecipient as error:
+        each = "  ".join(f"--recipient {address}" for address in error.unknown)
+        raise StateConflict(str(error), hint=f"say for whom, one at a time: {each}") from None
+    err.print(f"{identity}, {whose}: {'sent' if sent else 'will be sent again'}", markup=False)

@@ -197,6 +197,51 @@ def test_deferred_deliveries_are_tried_at_once(folder: Path) -> None:
     assert sb(folder, "deliveries", "retry", "--account", "nobody").returncode == 2
 
 
+def test_an_unknown_outcome_is_settled_for_one_recipient_at_a_time(folder: Path) -> None:
+    """`resolve ID --resend` sent the mail again to everybody, also to whom it had reached."""
+    assert sb(folder, "migrate").returncode == 0
+    database, _ = store(folder)
+    example = examples()["reply"]
+    assert isinstance(example, Reply)
+    made, ann, bob = (
+        example.model_copy(update={"cc": ("bob@example.net",)}),
+        example.recipient.address,
+        "bob@example.net",
+    )
+
+    async def fill() -> None:
+        async with database:
+
+            def work(c: Connection) -> None:
+                out = Outbox(lambda key: 0)
+                replies.request(c, out, [made])
+                deliveries.copy_in(c, [made], NOW)
+                deliveries.arrive(c, "s", NOW, datetime.max.replace(tzinfo=UTC))
+                for who in (ann, bob):
+                    assert deliveries.begin(c, made.id, who, owner="s", provider_id="x", now=NOW)
+                deliveries.orphaned(c, out, "me", NOW, alone=True)
+
+            await database.write(work)
+
+    def states() -> dict[object, object]:
+        return {row["recipient"]: row["state"] for row in rows(sb(folder, "deliveries", "list", "--json"))}
+
+    asyncio.run(fill())
+    both = sb(folder, "deliveries", "resolve", made.id, "--resend")
+    assert (both.returncode, f"--recipient {ann}" in both.stderr, f"--recipient {bob}" in both.stderr) == (
+        1,
+        True,
+        True,
+    )
+    assert states() == {ann: "unknown", bob: "unknown"}
+    one = sb(folder, "deliveries", "resolve", made.id, "--resend", "--recipient", bob)
+    assert (one.returncode, f"{bob}: will be sent again" in one.stderr) == (0, True), one.stderr
+    assert states() == {ann: "unknown", bob: "pending"}
+    assert sb(folder, "deliveries", "resolve", made.id, "--sent", "--recipient", "eve@example.net").returncode == 4
+    assert sb(folder, "deliveries", "resolve", made.id, "--sent").returncode == 0, "one alone is left"
+    assert states() == {ann: "sent", bob: "pending"}
+
+
 def test_rules_explain_a_mail_from_a_file(folder: Path) -> None:
     mail = folder / "mail.eml"
     mail.write_bytes(b"From: a@example.org\r\nSubject: What are your opening hours?\r\n\r\nWhen are you open?\r\n")

@@ -328,7 +328,7 @@ class TestSentOrResend:
         assert (await office.item(asked)).state is W.COMPLETED
 
     async def test_one_word_settled_all_recipients(self, office: Office) -> None:
-        asked, made = await self.unknown(office, D.UNKNOWN)
+        _, made = await self.unknown(office, D.UNKNOWN)
         ann, cc = deliveries.recipients(made)
         with pytest.raises(by_hand.WhichRecipient, match=f"{ann}, {cc}|{cc}, {ann}") as caught:
             await office.resolve(made, sent=True)
@@ -338,7 +338,7 @@ class TestSentOrResend:
         assert await office.states(made) == {ann: D.UNKNOWN, cc: D.PENDING}
         with pytest.raises(StateConflict, match=f"pending for {cc}"):
             await office.resolve(made, sent=True, recipient=cc)
-        with pytest.raises(NotFound, match="does not go to eve@example.net"):
+        with pytest.raises(NotFound, match="does not go to eve"):
             await office.resolve(made, sent=True, recipient="eve@example.net")
         assert await office.resolve(made, sent=True) == ann, "one alone is left: nobody need be named"
         assert await office.states(made) == {ann: D.SENT, cc: D.PENDING}

@@ -196,6 +196,36 @@ async def test_a_mail_that_is_on_its_way_is_not_withdrawn(site: Site) -> None:
             assert (response.status, said["code"], "is being sent" in said["detail"]) == (409, "too-late", True)
 
 
+async def test_an_unknown_outcome_is_settled_for_one_recipient_at_a_time(site: Site) -> None:
+    (asked,) = await site.queued(email())
+    item = quote((await site.item(asked)).id, safe="")
+    async with site.http("ada") as session:
+        async with session.post("/api/desk/work-items/next") as response:
+            body = {**BODY, "epoch": (await response.json())["item"]["epoch"], "cc": ["bob@example.net"]}
+        async with session.post(f"/api/desk/work-items/{item}/reply", json=body) as response:
+            made = Reply.model_validate(await response.json())
+        both = deliveries.recipients(made)
+
+        def lost(conn: Connection) -> None:
+            deliveries.copy_in(conn, [made], NOW)
+            deliveries.arrive(conn, "s", NOW, NOW.replace(year=2100))
+            for each in both:
+                deliveries.begin(conn, made.id, each, owner="s", provider_id="x@y", now=NOW)
+            deliveries.orphaned(conn, site.house.out, "me", NOW, alone=True)
+
+        await site.house.database.write(lost)
+        path = f"/api/desk/replies/{quote(made.id, safe='')}/settle"
+        async with session.post(path, json={"sent": True}) as response:
+            said = await response.json()
+            assert (response.status, said["code"], said["recipients"]) == (409, "which-recipient", sorted(both))
+        for who, word, status in ((both[1], False, 204), (both[1], True, 409), ("eve@example.net", True, 404)):
+            async with session.post(path, json={"sent": word, "recipient": who}) as response:
+                assert response.status == status, await response.text()
+        rows = await site.house.database.read(lambda c: deliveries.of_conversation(c, made.conversation_id))
+    states = {row.recipient: row.state for row in rows if row.reply_id == made.id}
+    assert states == {both[0]: DeliveryState.UNKNOWN, both[1]: DeliveryState.PENDING}
+
+
 async def test_what_is_set_aside_is_released_or_closed_with_one_call(site: Site) -> None:
     first, second = await site.queued(email("m1", text="Buy my pills"), email("m2", text="Buy my watches"))
     async with site.http("ada") as session:

@@ -16,6 +16,8 @@ from sqlalchemy.engine import Connection
 
 from bus.topics import NOTIFICATIONS
 from channels.email.sending import book as book_
+from channels.email.sending import domains as domains_
+from channels.email.sending import hand as hand_
 from channels.email.sending import hold as hold_
 from channels.email.sending import sender as sender_
 from channels.email.sending import transfer as transfer_
@@ -289,6 +291,70 @@ class TestLedger:
             await self.settled(site, await self.request(site, id=f"r{n}", conversation_id=f"r{n}"), D.SENT)
         assert await site.database.read(alarms) == ["relay.refused", "relay.recovered"]
 
+    @pytest.mark.parametrize("machines", [True, False])
+    async def test_a_relay_that_refuses_one_return_path_gets_the_mail_with_the_other(
+        self, site: Edge, sink: SmtpSink, machines: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        refused, taken = ("", "help@shop.example") if machines else ("help@shop.example", "")
+        sink.senders[refused] = "501 5.1.7 Invalid MAIL FROM address provided"
+        held = await self.request(site, id="held", conversation_id="held", automatic=machines)
+        row = await self.settled(site, held, D.DEFERRED)
+        assert row.detail.startswith("MAIL: 501")
+        for n in range(120):  # more than one look at what is due brings
+            await self.request(site, id=f"h{n}", conversation_id=f"h{n}", automatic=machines)
+        for n in range(3):
+            made = await self.request(site, id=f"s{n}", conversation_id=f"s{n}", automatic=not machines)
+            await self.settled(site, made, D.SENT)
+        assert {sender for sender, _, _ in sink.mails} == {taken}
+        assert await site.database.read(alarms) == ["relay.refused"]
+        waiting = await site.database.read(lambda c: deliveries.count(c, [D.PENDING]))
+        assert waiting == 120, "nothing was asked of the relay for them"
+
+        monkeypatch.setattr(hold_, "HOLD_S", 0.0)
+        lane = site.parts["email"].outbound[1]._lanes["support"]  # type: ignore[attr-defined]
+        for hold in lane._holds.values():
+            hold._until = 0.0
+        sink.senders.clear()
+        await self.settled(site, await self.request(site, id="t", conversation_id="t", automatic=machines), D.SENT)
+        await self.settled(site, await self.request(site, id="u", conversation_id="u", automatic=not machines), D.SENT)
+        assert await site.database.read(alarms) == ["relay.refused", "relay.recovered"]
+
+    async def test_a_mail_whose_relay_closed_before_its_turn_says_so_and_has_made_no_attempt(
+        self, tmp_path: Path, sink: SmtpSink
+    ) -> None:
+        smtp = {"host": "127.0.0.1", "port": sink.port, "tls": "none", "connections": 1}
+        async with edge(tmp_path, {"email": {"support": {"address": "help@shop.example", "smtp": smtp}}}) as site:
+            lane = site.parts["email"].outbound[1]._lanes["support"]  # type: ignore[attr-defined]
+            for _ in range(100):
+                lane._ahead.learn(0.001)  # mails are begun ahead of the one connection
+            sink.faults["MAIL"] = "550 5.7.1 not you"
+            await lane._room.acquire()
+            made = [await self.to(site, f"x@d{n}.example", id=f"r{n}", conversation_id=f"r{n}") for n in range(3)]
+            for each in made:
+                await self.settled(site, each, D.ATTEMPTING)
+            lane._room.release()
+            rows = [await self.settled(site, each, D.DEFERRED) for each in made]
+            assert sorted(row.attempt for row in rows) == [0, 0, 1]
+            for row in rows:
+                said = "" if row.attempt else sender_.REFUSED
+                assert row.detail.startswith(said or "MAIL: 550")
+                assert "550 5.7.1 not you" in row.detail
+            assert sink.attempts == 1
+
+    async def test_after_a_refusal_one_mail_tries_and_the_others_wait_for_what_it_brings(
+        self, site: Edge, sink: SmtpSink
+    ) -> None:
+        sink.faults["MAIL"] = "550 5.7.1 not you"
+        await self.settled(site, await self.request(site), D.DEFERRED)
+        for n in range(20):
+            await self.request(site, id=f"r{n}", conversation_id=f"r{n}")
+        lane = site.parts["email"].outbound[1]._lanes["support"]  # type: ignore[attr-defined]
+        lane._holds["null"]._until = 0.0
+        async with asyncio.timeout(10):
+            while await site.database.read(lambda c: deliveries.count(c, [D.DEFERRED])) < 2:
+                await asyncio.sleep(0.05)
+        assert sink.attempts == 2
+
     async def test_a_slow_domain_does_not_hold_up_the_others(self, site: Edge, sink: SmtpSink) -> None:
         lane = site.parts["email"].outbound[1]._lanes["support"]  # type: ignore[attr-defined]
         async with lane.turn("a@slow.example"), lane.turn("b@slow.example"), lane.turn("c@slow.example"):
@@ -314,6 +380,46 @@ class TestLedger:
                     await asyncio.sleep(0.05)
             await self.settled(site, await self.request(site, id="quick", conversation_id="quick"), D.SENT)
             assert len(sink.talking_of) == connections, "those that are silent, and the link of the quick one"
+
+    @pytest.mark.parametrize(("domains", "mails"), [(1, 300), (2, 100), (8, 3)])
+    async def test_silent_domains_however_many_and_however_much_leave_a_connection_to_the_others(
+        self, tmp_path: Path, sink: SmtpSink, monkeypatch: pytest.MonkeyPatch, domains: int, mails: int
+    ) -> None:
+        monkeypatch.setattr(domains_, "SLOW_S", 0.2)
+        monkeypatch.setattr(hand_, "OF_DOMAIN", 50)
+        monkeypatch.setattr(hand_, "MOST", 120)
+        monkeypatch.setattr(domains_, "PATIENCE_S", 1.0)
+        smtp = {"host": "127.0.0.1", "port": sink.port, "tls": "none"}
+        async with edge(tmp_path, {"email": {"support": {"address": "help@shop.example", "smtp": smtp}}}) as site:
+            slow = []
+            for n in range(domains * mails):
+                sink.refused[address := f"x{n}@slow{n % domains}.example"] = "silent"
+                slow.append(await self.to(site, address, id=f"slow-{n}", conversation_id=f"slow-{n}"))
+            async with asyncio.timeout(10):
+                while len(sink.talking_of) < min(3 * domains, 5):
+                    await asyncio.sleep(0.02)
+            for n in range(3):
+                made = await self.to(site, f"q@quick{n}.example", id=f"q{n}", conversation_id=f"q{n}")
+                await self.settled(site, made, D.SENT)
+            rows = await site.database.read(lambda c: deliveries.listing(c, None, 1000))
+            of_slow = [row for row in rows if row.reply_id.startswith("slow")]
+            assert {row.attempt for row in of_slow if row.state is not D.ATTEMPTING} == {0}
+            assert {row.detail for row in of_slow} <= {"", sender_.SLOW}
+            assert {row.state for row in of_slow} <= {D.PENDING, D.DEFERRED, D.ATTEMPTING}
+
+    async def test_slow_mails_are_sent_once_each_though_others_take_their_connections(
+        self, tmp_path: Path, sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(domains_, "SLOW_S", 0.05)
+        sink.rcpt_s = 0.15
+        smtp = {"host": "127.0.0.1", "port": sink.port, "tls": "none", "connections": 2}
+        async with edge(tmp_path, {"email": {"support": {"address": "help@shop.example", "smtp": smtp}}}) as site:
+            made = [await self.to(site, f"x@d{n}.example", id=f"r{n}", conversation_id=f"r{n}") for n in range(8)]
+            for each in made:
+                await self.settled(site, each, D.SENT)
+            rows = await site.database.read(lambda c: deliveries.listing(c, None, 100))
+        assert [row.attempt for row in rows] == [1] * 8
+        assert sorted(to for _, (to,), _ in sink.mails) == sorted(f"x@d{n}.example" for n in range(8))
 
     async def test_a_domain_gets_so_many_mails_in_a_minute(self, tmp_path: Path, sink: SmtpSink) -> None:
         smtp = {"host": "127.0.0.1", "port": sink.port, "tls": "none", "domain_per_minute": 2}

@@ -26,6 +26,10 @@ class SmtpSink:
     """What EHLO offers. Without SMTPUTF8 nothing but ASCII is taken in addresses and header fields."""
     refused: dict[str, str] = field(default_factory=dict)
     """Recipient → what RCPT is answered for it."""
+    senders: dict[str, str] = field(default_factory=dict)
+    """Return path → what MAIL is answered for it."""
+    rcpt_s: float = 0.0
+    """What RCPT takes."""
     mails: list[tuple[str, list[str], bytes]] = field(default_factory=list)
     port: int = 0
     attempts: int = 0
@@ -80,12 +84,14 @@ class SmtpSink:
                     recipients, sender = [], address
                     utf8 = words.endswith(" SMTPUTF8")
                     fits = "SMTPUTF8" in self.extensions if utf8 else address.isascii()
-                    await self._answer(writer, "MAIL", "250 ok" if fits else "555 5.6.7 SMTPUTF8")
+                    usual = self.senders.get(sender, "250 ok" if fits else "555 5.6.7 SMTPUTF8")
+                    await self._answer(writer, "MAIL", usual)
                 case "RCPT":
                     recipients.append(address)
                     if task := asyncio.current_task():
                         self.talking_of[task] = recipients[-1]
                     usual = "250 ok" if utf8 or address.isascii() else "553 5.6.7 SMTPUTF8"
+                    await asyncio.sleep(self.rcpt_s)
                     await self._answer(writer, "RCPT", self.refused.get(address, usual))
                 case "DATA":
                     await self._answer(writer, "DATA", "354 go on")

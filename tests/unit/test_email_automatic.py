@@ -69,8 +69,9 @@ def test_the_kind_by_a_field(head: str, expected: str) -> None:
         ("no-reply@x.example", "notification"),
         ("noreply+7@x.example", "notification"),
         ("nagios@x.example", "notification"),
-        ("owner-list@x.example", "list"),
-        ("list-request@x.example", "list"),
+        ("quote-request@firm.example", "none"),
+        ("boat-owner@mail.example", "none"),
+        ("owner-jane@mail.example", "none"),
         ("bounces+7@x.example", "notification"),
         ("help@shop.example", "own"),
         ("nora.reply@x.example", "none"),
@@ -79,6 +80,17 @@ def test_the_kind_by_a_field(head: str, expected: str) -> None:
 )
 def test_the_kind_by_the_sender(sender: str, expected: str) -> None:
     assert kind(f"From: {sender}\nSubject: Hello", own_addresses=["Help@shop.example"]) == expected
+
+
+@pytest.mark.parametrize("head", ["List-Archive: <https://y.example>", "Precedence: list"])
+@pytest.mark.parametrize("sender", ["owner-list@x.example", "list-request@x.example"])
+def test_a_lists_address_with_another_sign(sender: str, head: str) -> None:
+    assert kind(f"From: {sender}\nSubject: Hello\n{head}") == "list"
+
+
+@pytest.mark.parametrize("subject", ["Zabbix plugin question", "Nagios integration: how?", "[RESOLVED] my order 4711"])
+def test_who_writes_of_monitoring_is_no_monitor(subject: str) -> None:
+    assert kind(f"From: ann@example.org\nReturn-Path: <ann@example.org>\nSubject: {subject}") == "none"
 
 
 AUTO_REPLIES = [
@@ -410,7 +422,7 @@ def test_a_challenge(subject: str, body: str) -> None:
         "** PROBLEM Service Alert: web/HTTP is CRITICAL **",
         "[FIRING:1] HighLoad",
         "Cron <root@web> /usr/bin/backup",
-        "[RESOLVED] disk full",
+        "[Zabbix] disk full",
     ],
 )
 def test_a_monitoring_alert(subject: str) -> None:
@@ -560,3 +572,60 @@ def test_a_policy_refusal_that_says_that_the_user_is_unknown_is_hard() -> None:
 def test_a_person_without_an_address_who_writes_of_a_returned_letter_is_no_bounce() -> None:
     assert kind("From: Ann Smith\nSubject: help", "please help, my letter was returned to sender") == "none"
     assert kind("From: Mail Delivery System\nSubject: Undeliverable: x", "could not be delivered") == "bounce"
+
+
+SEVERAL = {
+    "a comment first": "Auto-Submitted: (vacation) auto-replied",
+    "two fields": "Auto-Submitted: no\nAuto-Submitted: auto-replied",
+    "two precedences": "Precedence: normal\nPrecedence: auto_reply",
+    "ServiceNow": "X-ServiceNow-Generated: true",
+}
+
+
+@pytest.mark.parametrize("head", SEVERAL.values(), ids=SEVERAL)
+def test_what_says_that_a_machine_wrote_is_heard_wherever_it_stands(head: str) -> None:
+    assert kind(PERSON + head) in ("auto_reply", "notification")
+
+
+@pytest.mark.parametrize("words", ["DR RN OOF AutoReply", "DR;OOF", "DR, AutoReply"])
+def test_answers_are_suppressed_however_the_words_are_parted(words: str) -> None:
+    found = told(f"{PERSON}To: help@shop.example\nX-Auto-Response-Suppress: {words}\n\nHello", assume_verified=True)
+    assert found["may_auto_answer"]["because"] == ["suppressed"]
+
+
+@pytest.mark.parametrize("sender", ["noreplyshop@x.example", "mailnoreply@x.example", "info@noreply.x.example"])
+def test_an_address_says_itself_that_nobody_reads_it(sender: str) -> None:
+    found = told(f"From: {sender}\nSubject: Hello\n\nHello", assume_verified=True)
+    assert "no_reply_address" in found["may_auto_answer"]["because"]
+
+
+def test_a_report_on_dmarc_is_a_notification() -> None:
+    subject = "Report Domain: shop.example Submitter: enterprise.example Report-ID: 4711"
+    assert kind(f"From: dmarc@x.example\nSubject: {subject}") == "notification"
+
+
+def test_an_own_address_with_a_detail_is_named() -> None:
+    found = told(
+        "From: support+tag@shop.example\nSubject: Hello\n\nHello",
+        own_addresses=["support@shop.example"],
+        assume_verified=True,
+    )
+    assert "own_address" in found["may_auto_answer"]["because"]
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "expected"),
+    [
+        ("5.0.0", "554 rejected due to the sending MTA's poor reputation", "soft"),
+        ("5.0.0", "554 blocked using zen.spamhaus.org", "soft"),
+        ("5.0.0", "550 Mailbox quota exceeded", "soft"),
+        ("5.4.6", "mail loop detected", "soft"),
+        ("5.1.8", "sender domain does not exist", "soft"),
+        ("5.0.0", "550 user unknown, see our policy", "hard"),
+        ("5.4.1", "Recipient address rejected: Access denied", "hard"),
+    ],
+)
+def test_what_is_our_fault_or_passes_marks_no_address(status: str, words: str, expected: str) -> None:
+    """One day on a block list made every customer behind it undeliverable."""
+    raw = dsn("failed", status).replace(f"550 {status} no", words)
+    assert told(raw)["bounce"]["kind"] == expected

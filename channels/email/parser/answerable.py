@@ -49,11 +49,11 @@ def answerable(
         # A form relay sends as it likes: the customer is not its return path.
         "null_return_path": mail.people.envelope_from == "" and mail.people.via != "trusted_form",
         "no_reply_address": no_reply,
-        "own_address": address in own,
+        "own_address": bool({address.lower(), untagged(address.lower())} & own),
         "not_addressed_to_us": account and not addressed_to(mail),
         "unknown_sender": verdict == "unknown" and not assume_verified and not fixed_for_unknown,
         "auth_failed": verdict == "failed" and not assume_verified,
-        "encrypted": mail.content.crypto == "encrypted",
+        "encrypted": mail.sealed,
         "too_old": bool(account and arrived and now and now - arrived > max_age),
         "unparsed": False,
     }

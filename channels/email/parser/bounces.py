@@ -44,8 +44,15 @@ _GONE = re.compile(
 _EXPIRED = re.compile(
     r"(?i)(?:retry )?time(?:out)? (?:not reached|exceeded|expired)|could not be delivered (?:for|within)|queue (?:too )?long|too long in (?:the )?queue"
 )
-_NOT_THE_ADDRESS = re.compile(r"5\.(?:2\.[23]|3\.\d+|6\.\d+|7\.\d+)")
-"""A full mailbox, a mail that is too large or that a policy refuses: the address is somebody's all the same."""
+_NOT_THE_ADDRESS = re.compile(r"5\.(?:1\.[78]|2\.[23]|3\.\d+|4\.[02-9]|5\.\d+|6\.\d+|7\.\d+)")
+"""A full mailbox, a mail that is too large or that a policy refuses, a way that is broken, a sender (ours) that is not
+liked: the address is somebody's all the same (RFC 3463 §3)."""
+_NOT_THEIRS = re.compile(
+    r"(?i)reputation|block ?list|black ?list|\b(?:rbl|dnsbl|spamhaus|barracuda|spamcop|sorbs)\b|\bspam\b|\bpolicy\b|message (?:content )?rejected|"
+    r"\bdmarc\b|\bspf\b|\bdkim\b|(?:sending|sender)[^\n.]{0,30}(?:ip|mta|host|domain|address)[^\n.]{0,40}(?:reject|block|refus|not allowed)|"
+    r"too (?:large|big)|size limit|mail loop|too many hops|hop count"
+)
+"""What a server says of us, or of the mail, under a vague code."""
 _UNKNOWN = re.compile(
     r"(?i)user unknown|unknown (?:user|recipient)|no such (?:user|mailbox|recipient)|(?:user|mailbox|account|recipient|address) (?:does(?:n't| not) exist|not found)"
 )
@@ -172,10 +179,12 @@ def _kind(status: str | None, actions: set[str], subject: str, evidence: str) ->
         if status[0] in "45":
             if status[0] == "4" and not actions and subjects.is_delay(evidence):
                 return "delayed"
+            if status[0] == "5" and status.endswith(".0.0") and not _UNKNOWN.search(evidence):
+                return "soft" if _NOT_THEIRS.search(evidence) or _FULL.search(evidence) else "hard"
             return "hard" if status[0] == "5" else "soft"
     if not actions and status is None and subjects.is_delay(evidence):
         return "delayed"
-    if _FULL.search(evidence):
+    if _FULL.search(evidence) or (_NOT_THEIRS.search(evidence) and not _UNKNOWN.search(evidence)):
         return "soft"
     if code := _REPLY.search(evidence):
         return "hard" if code[1][0] == "5" else "soft"

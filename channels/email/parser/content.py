@@ -139,13 +139,14 @@ class _Walk:
         return text
 
     def _bounded(self, data: bytes) -> bytes:
-        """A text part within the limit, cut at a line's end where there is one; pictures in it go first."""
+        """A text part within the limit, cut at a line's end where one is near; pictures in it go first."""
         data = _DATA.sub(b"", data)
         if len(data) <= limits.MAIL_TEXT_PART_BYTES:
             return data
         self._notes.partial = self._notes.partial or "text"
         data = data[: limits.MAIL_TEXT_PART_BYTES]
-        return data[: data.rfind(b"\n") + 1] or data
+        end = data.rfind(b"\n") + 1
+        return data[:end] if end > limits.MAIL_TEXT_PART_BYTES // 2 else data
 
     def _file(self, part: Part, data: bytes) -> None:
         name = filename(part)

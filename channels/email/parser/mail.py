@@ -116,6 +116,11 @@ class Mail:
         if from_library(self.raw):
             self.automatic = replace(self.automatic, kind="bounce", signals=(*self.automatic.signals, "format:bounce"))
 
+    @property
+    def sealed(self) -> bool:
+        """Nobody reads it here: encrypted, or signed in the form that hides the words."""
+        return self.content.crypto == "encrypted" or (self.content.crypto == "signed" and not self.text.strip())
+
     @cached_property
     def date(self) -> datetime | None:
         return instant(self.root.first("Date"))

@@ -93,7 +93,7 @@ def contact_of(mail: Mail, *, account: str, received_at: datetime, queue: str | 
         for name, holds in (
             ("partial", bool(mail.notes.partial) or cut),
             ("suppressed", mail.automatic.suppressed),
-            ("encrypted", mail.content.crypto == "encrypted"),
+            ("encrypted", mail.sealed),
             ("signed", mail.content.crypto == "signed"),
             ("forwarded_by_us", bool(customer)),
             ("not_addressed_to_us", bool(mail.known.own_addresses) and not addressed_to(mail)),

@@ -17,7 +17,7 @@ _AUTO_REPLY = re.compile(
     r"automatisch antwoord|automatische reactie|afwezigheids?(?:bericht|assistent|melding)|niet op kantoor|"
     r"resposta autom[áa]tica|fora do escrit[óo]rio|mensagem de aus[êe]ncia|aus[êe]ncia tempor[áa]ria|"
     r"autosvar|automatiskt svar|fr[åa]nvaromeddelande|fr[åa]nvarande|automatisk svar|automatisk besvarelse|frav[æe]r(?:sbesked|smelding|sassistent)|ikke p[åa] kontoret|ikke til stede|"
-    r"automaattinen vastaus|poissaoloviesti|automaatvastus|automātiska atbilde|automatinis atsakymas|"
+    r"automaattinen vastaus|poissaoloviesti|automaatvastus|autom[āa]tisk[āa] atbilde|sj[áa]lfvirkt svar|resposta autom[àa]tica|erantzun automatikoa|automatinis atsakymas|"
     r"odpowied[źz] automatyczna|automatyczna odpowied[źz]|autoodpowied[źz]|poza biurem|nieobecno[śs][ćc]|"
     r"automatick[áaée] odpove[dď][ei]?|automatick[áa] odpov[ěe][ďdď]?|mimo kancel[áa][řr]|automatikus v[áa]lasz|h[áa]zon k[íi]v[üu]l|r[ăa]spuns automat|mesaj automat|"
     r"otomatik (?:yan[ıi]t|cevap)|ofis d[ıi][şs][ıi]nda|автоматический ответ|автоответ|вне офиса|отсутствие на рабочем месте|автоматична відповідь|автоматичен отговор|"
@@ -71,10 +71,10 @@ _VACATION_BODY = re.compile(
     r"(?i)(?:i am|i'm|i will be|i'll be) (?:currently )?(?:away\b|out of (?:the )?office|on (?:annual |parental |maternity |sick )?(?:leave|vacation|holiday)|away from)|ich bin (?:derzeit |zur ?zeit |bis |ab |momentan |vom )[^.\n]{0,60}(?:nicht im|abwesend|im urlaub|außer haus)|je suis (?:actuellement )?(?:absent|en cong)|estoy (?:de vacaciones|fuera de la oficina|ausente)|sono (?:assente|in ferie|fuori ufficio)|ik ben (?:momenteel )?(?:afwezig|niet aanwezig|op vakantie)|this is an auto(?:matic|mated) (?:reply|response)|dies ist eine automatische (?:antwort|nachricht)|ceci est (?:une r[ée]ponse|un message) automatique|esto es una respuesta autom|wir haben ihre (?:e-?mail|anfrage|nachricht) erhalten"
 )
 _ALERT = re.compile(
-    r"(?i)^\s*(?:\*{1,3}\s*(?:problem|recovery|acknowledgement|flapping\w*|downtime\w*)\b|\[(?:resolved|firing(?::\d+)?|alerting|recovered|triggered)\]\s|cron <|monit alert|\[?zabbix\b|\[?nagios\b|\[?icinga\b|logwatch for |anacron job)"
+    r"(?i)^\s*(?:\*{1,3}\s*(?:problem|recovery|acknowledgement|flapping\w*|downtime\w*)\b|\[(?:firing(?::\d+)?|alerting)\]\s|cron <|monit alert|report domain:.{1,200}submitter:|\[(?:zabbix|nagios|icinga)\b|(?:zabbix|nagios|icinga)\s?(?:[:-]|(?:alert|problem|notification|server)\b)|logwatch for |anacron job)"
 )
 _LIKE_ALERT = re.compile(
-    r"(?i)^\s*(?:\[(?:problem|alert|ok|critical|warning)\]\s|(?:problem|recovery|resolved|ok)\s*[:-]\s*.{1,80}(?:host|service|cpu|disk|memory|load|is (?:down|up))|(?:up |down )?alert:|host (?:down|up|unreachable)\b)"
+    r"(?i)^\s*(?:\[(?:problem|alert|ok|critical|warning|resolved|recovered|triggered)\]\s|(?:problem|recovery|resolved|ok)\s*[:-]\s*.{1,80}(?:host|service|cpu|disk|memory|load|is (?:down|up))|(?:up |down )?alert:|host (?:down|up|unreachable)\b)"
 )
 
 
