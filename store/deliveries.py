@@ -118,7 +118,7 @@ def _automatic(conn: Connection) -> ColumnElement[bool]:
     body, wanted = type_coerce(replies.c.body, LargeBinary), b'"automatic":true'
     if conn.dialect.name == "sqlite":
         return func.instr(body, literal(wanted, LargeBinary)) > 0
-    return body.like(literal(b"%" + wanted + b"%", LargeBinary))
+    return body.bool_op("LIKE")(literal(b"%" + wanted + b"%", LargeBinary))
 
 
 # Made once: making a statement costs as much as running it, and this one runs after every commit.

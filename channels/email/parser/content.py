@@ -18,6 +18,8 @@ from schemas.text import clean_line
 _HTML_START = re.compile(r"\s{0,200}(?:<!doctype html|<html[\s>])", re.IGNORECASE)
 _DATA = re.compile(rb"data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=\s%]{200,}")
 """Pictures written into the HTML itself: megabytes that say nothing."""
+_LAST_CHARACTER = re.compile(rb"[\xc0-\xff][\x80-\xbf]{0,3}\Z")
+"""Of UTF-8, which would be half of one perhaps."""
 _ENRICHED = re.compile(r"<[^<>]{0,200}>")
 _MAILS = ("message/rfc822", "message/global")
 _CALENDARS = ("text/calendar", "application/ics")
@@ -146,7 +148,7 @@ class _Walk:
         self._notes.partial = self._notes.partial or "text"
         data = data[: limits.MAIL_TEXT_PART_BYTES]
         end = data.rfind(b"\n") + 1
-        return data[:end] if end > limits.MAIL_TEXT_PART_BYTES // 2 else data
+        return data[:end] if end > limits.MAIL_TEXT_PART_BYTES // 2 else _LAST_CHARACTER.sub(b"", data)
 
     def _file(self, part: Part, data: bytes) -> None:
         name = filename(part)
