@@ -1,6 +1,12 @@
 """Mail addresses as they go over the wire, and as mails have them."""
 
+import re
+
 import idna
+
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+"
+_DOT_ATOM = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)+"')
 
 
 def wire_address(address: str) -> str:
@@ -16,3 +22,19 @@ def wire_domain(domain: str) -> str:
         return domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
     except UnicodeError:
         return domain
+
+
+def compared(address: str) -> str:
+    """The form in which addresses are compared: whoever writes from `bücher.example` and from `xn--bcher-kva.example`
+    is one."""
+    return wire_address(address).lower()
+
+
+def quoted_address(address: str) -> str:
+    """`a..b@example.org` → `"a..b"@example.org`: as standards have such a local part (RFC 5321 §4.1.2). Some Japanese
+    carriers gave them to their customers."""
+    local, at, domain = address.rpartition("@")
+    if not local or _DOT_ATOM.fullmatch(local) or _QUOTED.fullmatch(local):
+        return address
+    escaped = local.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"{at}{domain}'

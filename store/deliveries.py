@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
+from schemas.addresses import compared
 from schemas.delivery import Delivery
 from schemas.reply import Reply
 from schemas.states import DeliveryState
@@ -54,6 +55,8 @@ class Row:
     attempt: int
     detail: str
     provider_id: str
+    due_at: datetime
+    created_at: datetime
     changed_at: datetime
 
 
@@ -85,7 +88,10 @@ def copy_in(conn: Connection, batch: Sequence[Reply], now: datetime) -> int:
 
 def recipients(reply: Reply) -> list[str]:
     """Who gets it, each once: the customer, and whom the agent has added."""
-    return list(dict.fromkeys((reply.recipient.address, *reply.cc)))
+    found: dict[str, str] = {}
+    for address in (reply.recipient.address, *reply.cc):
+        found.setdefault(compared(address), address)
+    return list(found.values())
 
 
 def due(

@@ -10,7 +10,7 @@ from email.utils import format_datetime
 from channels.email.parser.automatic import LOOP_FIELD
 from channels.email.sending import bodies, mime
 from channels.email.threading import Tokens
-from schemas.addresses import wire_address, wire_domain
+from schemas.addresses import compared, wire_address, wire_domain
 from schemas.interaction import Attachment
 from schemas.reply import Reply
 from schemas.text import clean_line, clean_text
@@ -105,8 +105,10 @@ def _fields(
     domain = address.rpartition("@")[2]
     utf8 = not (address + wire_address(recipient)).isascii()
     fields = [("From", mime.mailbox(address, name)), ("To", _shown(reply.recipient.address, utf8))]
-    if reply.cc:
-        fields.append(("Cc", ",\r\n ".join(_shown(each, utf8) for each in reply.cc)))
+    others = {compared(each): each for each in reply.cc}
+    others.pop(compared(reply.recipient.address), None)
+    if others:
+        fields.append(("Cc", ",\r\n ".join(_shown(each, utf8) for each in others.values())))
     if extras.reply_token and extras.tokens is not None:
         fields.append(("Reply-To", mime.mailbox(tagged(address, reply, extras.tokens), name)))
     fields += [
@@ -115,12 +117,12 @@ def _fields(
         ("Message-ID", f"<{message_id(reply, domain, extras.tokens)}>"),
         (LOOP_FIELD, mime.unstructured(LOOP_FIELD, clean_line(reply.reference))),
     ]
-    if _is_id(reply.thread.in_reply_to):
-        fields.append(("In-Reply-To", f"<{reply.thread.in_reply_to}>"))
-    if parents := [ref for ref in reply.thread.references if _is_id(ref)]:
+    if _is_id(reply.thread.in_reply_to, utf8):
+        fields.append(("In-Reply-To", mime.ids("In-Reply-To", [reply.thread.in_reply_to])))
+    if parents := [ref for ref in reply.thread.references if _is_id(ref, utf8)]:
         # Too many are trimmed in the middle: clients need the root and the latest.
         kept = parents if len(parents) <= MAX_REFERENCES else [parents[0], *parents[-MAX_REFERENCES + 1 :]]
-        fields.append(("References", mime.ids(kept)))
+        fields.append(("References", mime.ids("References", kept)))
     if reply.automatic:
         fields += [("Auto-Submitted", "auto-replied"), ("X-Auto-Response-Suppress", "All")]
     if language:
@@ -151,11 +153,18 @@ def subject(reply: Reply) -> str:
     elif not base.lower().startswith(("re:", "aw:", "sv:", "antw:")):
         base = f"Re: {base}"
     base = base[:SUBJECT_CHARS]
-    return base if reply.reference in base else f"{base} [{reply.reference}]"
+    # As a word of its own: SB-104 is not named by SB-1042.
+    named = re.search(rf"(?<![\w-]){re.escape(reply.reference)}(?![\w-])", base)
+    return base if named else f"{base} [{reply.reference}]"
 
 
-_ID = re.compile(r"[\x21-\x3b\x3d\x3f-\x7e]{1,898}")
+_NOT_IN_ID = re.compile(r"[\s<>]")
+_ID_OCTETS = 990
+"""With brackets and a fold it is still a line (RFC 5322 §2.1.1)."""
 
 
-def _is_id(value: str) -> bool:
-    return "@" in value and _ID.fullmatch(value) is not None
+def _is_id(value: str, utf8: bool) -> bool:
+    """Whether it can stand in brackets in a field: mailers in the wild make ids without `@`, and all ids are names that
+    nobody but their maker has to read. `utf8`: the mail has UTF-8 fields anyway."""
+    fits = value.isprintable() and not _NOT_IN_ID.search(value) and 0 < len(value.encode()) <= _ID_OCTETS
+    return fits and (utf8 or value.isascii())

@@ -9,20 +9,20 @@ import binascii
 import re
 from collections.abc import Sequence
 from email.header import Header
-from email.headerregistry import Address
 from urllib.parse import quote
+
+from schemas.addresses import quoted_address
 
 LINE = 76
 _FOLD = "\r\n "
-_PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@[A-Za-z0-9.-]+")
-_UTF8_ADDRESS = re.compile(
-    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+)*"
-    r"@[A-Za-z0-9.\x80-\U0010ffff-]+"
+_ADDRESS = re.compile(
+    r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\x80-\U0010ffff-]+|\"(?:[^\"\\]|\\.)+\")"
+    r"@(?:[A-Za-z0-9.\x80-\U0010ffff-]+|\[[A-Za-z0-9.:]+\])"
 )
-"""RFC 6531 §3.3. What of it cannot be printed is no part of an address either."""
+"""After `quoted_address`. RFC 6531 §3.3; what of it cannot be printed is no part of an address either."""
+_MAX_LINE = 998
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}")
-_PERCENT = re.compile(r"%[0-9A-F]{2}|[^%]")
 _NAME_CHARS = 50
 """What a line takes of a file's name."""
 
@@ -39,11 +39,10 @@ def unstructured(name: str, value: str) -> str:
 
 def mailbox(address: str, display_name: str = "") -> str:
     """`Ann <ann@example.org>`. Raises ValueError for what is no address (RFC 5322 §3.4.1, RFC 6532 §3.2)."""
-    if not address.isascii():
-        if not (_UTF8_ADDRESS.fullmatch(address) and address.isprintable()):
-            raise ValueError(f"{address!r} is no address")
-    elif not _PLAIN_ADDRESS.fullmatch(address):
-        address = Address(addr_spec=address).addr_spec
+    written = quoted_address(address)
+    if not (_ADDRESS.fullmatch(written) and written.isprintable()):
+        raise ValueError(f"{address!r} is no address that a mail could go to")
+    address = written
     if not display_name:
         return address
     if not display_name.isascii():
@@ -60,9 +59,10 @@ def empty_group(name: str) -> str:
     return f"{unstructured('Reply-To', name)} :;"
 
 
-def ids(found: Sequence[str]) -> str:
+def ids(name: str, found: Sequence[str]) -> str:
     """Message-IDs, each on a line of its own."""
-    return _FOLD.join(f"<{each}>" for each in found)
+    beside = len(f"{name}: <{found[0]}>".encode()) <= _MAX_LINE
+    return ("" if beside else _FOLD) + _FOLD.join(f"<{each}>" for each in found)
 
 
 def text_part(kind: str, body: str) -> bytes:
@@ -105,12 +105,11 @@ def _filename(name: str) -> str:
     """`; filename=…`: quoted where it is short and ASCII, else in sections of percent-encoded UTF-8 (RFC 2231)."""
     if not name:
         return ""
-    if name.isascii() and len(name) <= _NAME_CHARS:
+    if name.isascii() and len(name) <= _NAME_CHARS and "=?" not in name:  # which many read as an encoded word
         escaped = name.replace("\\", "\\\\").replace('"', '\\"')
         return f';\r\n filename="{escaped}"'
-    chars = _PERCENT.findall(quote(name, safe="!#$&+-.^_`{}|~"))
     sections = [""]
-    for char in chars:
+    for char in (quote(each, safe="!#$&+-.^_`{}|~") for each in name):  # whole ones: each section is read by itself
         if len(sections[-1]) + len(char) > _NAME_CHARS:
             sections.append("")
         sections[-1] += char

@@ -277,6 +277,8 @@ class EmailSender:
             )
         except TemporaryError:
             raise
+        except ValueError as error:
+            return Outcome(DeliveryState.FAILED, clean(f"the mail could not be made: {error}"), plain=True)
         except Exception as error:
             why = clean(f"the mail could not be made: {type(error).__name__}: {error}")
             return Outcome(DeliveryState.FAILED, why, plain=True)

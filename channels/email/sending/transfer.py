@@ -12,7 +12,7 @@ import aiosmtplib
 from channels.email.oauth import SignInNeeded
 from channels.email.sending.links import Links, RelayUnfit, hang_up
 from runtime.logs import get_logger
-from schemas.addresses import wire_address
+from schemas.addresses import quoted_address, wire_address
 from schemas.errors import TemporaryError
 from schemas.states import DeliveryState
 from schemas.text import clean_line
@@ -70,7 +70,7 @@ async def transfer(
     try:
         client, fresh = await links.take()
         stage = "MAIL"
-        sender, recipient = wire_address(sender), wire_address(recipient)
+        sender, recipient = quoted_address(wire_address(sender)), quoted_address(wire_address(recipient))
         utf8 = not (recipient.isascii() and sender.isascii() and mail[: mail.find(b"\r\n\r\n")].isascii())
         if utf8 and not client.supports_extension("smtputf8"):
             if recipient.isascii():
