@@ -11,7 +11,7 @@ from agents.conflicts import ours
 from agents.files import Files
 from agents.models import Completed, CompleteRequest, Hold, Item, Line, Me, ReplyRequest
 from agents.port import Context
-from agents.view import view
+from agents.view import line_of, view
 from runtime.http.problem import Problem
 from schemas.reply import Reply
 from schemas.states import WorkItemState
@@ -57,6 +57,7 @@ def make_router(context: Context) -> APIRouter:
             queues=agent.queues,
             lease_s=settings.lease.total_seconds(),
             heartbeat_s=settings.heartbeat.total_seconds(),
+            now=context.clock.now(),
         )
 
     @router.get("/work-items", summary="What waits, in the order in which it is handed out, and what is mine")
@@ -74,9 +75,8 @@ def make_router(context: Context) -> APIRouter:
                 waiting=tuple(item for item in seen if item.state is WorkItemState.QUEUED),
                 mine=tuple(item for item in seen if item.agent == agent.name),
             )
-        waiting = await database.read(lambda conn: work_items.line(conn, agent.queues, limit))
-        held = await database.read(lambda conn: work_items.of_agent(conn, agent.name))
-        return Line(waiting=tuple(waiting), mine=tuple(held))
+        now = context.clock.now()
+        return await database.read(lambda conn: line_of(conn, agent, limit, now))
 
     @router.post(
         "/work-items/next",
@@ -88,19 +88,19 @@ def make_router(context: Context) -> APIRouter:
         item = await claim(agent, None)
         if item is None:
             return Response(status_code=204)
-        return await database.read(lambda conn: view(conn, item))
+        return await database.read(lambda conn: view(conn, item, context.in_words))
 
     @router.get("/work-items/{item_id}", summary="A work item with its conversation")
     async def show(agent: Signed, item_id: str) -> Item:
         item = await mine(agent, item_id)
-        return await database.read(lambda conn: view(conn, item))
+        return await database.read(lambda conn: view(conn, item, context.in_words))
 
     @router.post("/work-items/{item_id}/accept", summary="Accept this work item")
     async def accept(agent: Signed, item_id: str) -> Item:
         await mine(agent, item_id)
         item = await ours(claim(agent, item_id))
         assert item is not None
-        return await database.read(lambda conn: view(conn, item))
+        return await database.read(lambda conn: view(conn, item, context.in_words))
 
     @router.post("/work-items/{item_id}/renew", summary="Say that somebody is still at it")
     async def renew(agent: Signed, item_id: str, hold: Hold) -> WorkItem:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.datastructures import UploadFile
 
 from agents import access
-from agents.models import Enclosed, FileOf, Uploaded
+from agents.models import Enclosed, FileOf, GivenBack, Uploaded
 from agents.port import Context
 from runtime.http.problem import Problem
 from runtime.signing import Signer
@@ -54,6 +54,12 @@ class Files:
         value = orjson.dumps([agent.name, file.model_dump(mode="json")]).decode()
         token = self._signer.sign(value, self._clock.now() + self._settings.uploads_kept)
         return Uploaded(id=token, name=file.name, media_type=file.media_type, size=file.size)
+
+    def given_back(self, file: Attachment, agent: Agent) -> GivenBack:
+        """A file of an answer that the agent has withdrawn, for another one."""
+        inline = file.content_id is not None
+        named = self.named(file.model_copy(update={"content_id": None}), agent)
+        return GivenBack(**named.model_dump(), inline=inline)
 
     def enclosed(self, asked: Enclosed, agent: Agent) -> desk.Enclosed:
         """What the answer encloses. Raises Problem."""

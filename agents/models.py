@@ -1,5 +1,6 @@
 """What the desk's API takes and gives."""
 
+import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
@@ -8,11 +9,13 @@ from pydantic.networks import validate_email
 from schemas.addresses import wire_address
 from schemas.base import Instant, Model
 from schemas.reply import Reply
+from schemas.states import DeliveryState
 from schemas.text import Line as TextLine
 from schemas.text import clean_line, clean_text
 from schemas.work_item import WorkItem
 from store.desk import Disposition
 
+DOTTED = re.compile(r"(?=\.|.*\.(?:\.|$))[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}")
 MAX_INT = 2**53 - 1
 """What JSON numbers carry everywhere, and what a database column takes."""
 
@@ -28,7 +31,11 @@ Key = TextLine
 
 def address(value: str) -> str:
     """A mail address, in lower case, its domain as mails have it (`xn--…`), for comparing. Raises ValueError."""
-    return wire_address(validate_email(clean_line(value))[1].lower())
+    line = clean_line(value).strip()
+    local, at, domain = line.rpartition("@")
+    if DOTTED.fullmatch(local):  # a..b@docomo.ne.jp: mail goes there, though standards have no such address
+        return wire_address(local.lower() + at + validate_email(f"x@{domain}")[1].rpartition("@")[2].lower())
+    return wire_address(validate_email(line)[1].lower())
 
 
 class Me(Model):
@@ -39,6 +46,7 @@ class Me(Model):
     queues: tuple[str, ...] = Field(description="Queues that this agent serves; empty = all.")
     lease_s: float
     heartbeat_s: float
+    now: Instant = Field(description="The server's time, by which its deadlines are meant.")
 
 
 class Message(Model):
@@ -60,6 +68,17 @@ class Message(Model):
     why: tuple[str, ...] = Field(default=(), description="The decision, in words.")
 
 
+class Outcome(Model):
+    """What became of an answer, for one recipient. To be read as "`words` at `at`: `why`"."""
+
+    recipient: str
+    state: DeliveryState
+    words: str = Field(description="What people call the state, such as: will be tried again.")
+    at: Instant | None = Field(default=None, description="When: since then, or the next attempt.")
+    why: str = Field(default="", description="Why it is so, in plain words.")
+    said: str = Field(default="", description="Where an attempt ended, and what the mail server said.")
+
+
 class Answer(Model):
     """What was answered, and what became of it."""
 
@@ -68,12 +87,11 @@ class Answer(Model):
     author: str
     automatic: bool
     text: str
-    delivery: str = Field(default="", description="The delivery's state, with the server's words.")
-    cc: tuple[str, ...] = Field(default=(), description="Who got it as well.")
+    delivery: str = Field(default="", description="What became of it, in plain words and in one line.")
+    outcomes: tuple[Outcome, ...] = Field(default=(), description="The same for each recipient, the customer first.")
+    cc: tuple[str, ...] = Field(default=(), description="Who gets it as well.")
     files: tuple[str, ...] = ()
     undo_until: Instant | None = Field(default=None, description="Until then its author can withdraw it.")
-    is_deferred: bool = Field(default=False, description="It waits to be tried again; that can be done at once.")
-    is_unknown: bool = Field(default=False, description="It may have arrived or not: a person has to say.")
 
 
 class Item(Model):
@@ -86,11 +104,21 @@ class Item(Model):
     highest_seq: int
 
 
+class Unsent(Model):
+    """A mail of this agent that has not gone yet."""
+
+    id: str
+    conversation_id: str
+    reference: str
+    undo_until: Instant = Field(description="Until then it can be withdrawn.")
+
+
 class Line(Model):
-    """Work that waits, in the order in which it is handed out; and what this agent holds."""
+    """Work that waits, in the order in which it is handed out; what this agent holds, and can withdraw."""
 
     waiting: tuple[WorkItem, ...]
     mine: tuple[WorkItem, ...]
+    unsent: tuple[Unsent, ...] = ()
 
 
 class Hold(Model):
@@ -108,6 +136,22 @@ class Uploaded(Model):
     name: str
     media_type: str
     size: int
+
+
+class GivenBack(Uploaded):
+    """A file of a mail that was withdrawn, as another answer can name it."""
+
+    inline: bool
+
+
+class Withdrawn(Model):
+    """All that the mail had: it can be written anew from this."""
+
+    conversation_id: str
+    reference: str
+    text: str
+    cc: tuple[str, ...]
+    files: tuple[GivenBack, ...]
 
 
 class FileOf(Model):

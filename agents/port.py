@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from fastapi import APIRouter
 
+from agents.outcomes import InWords
 from agents.settings import DeskSettings
 from runtime.clock import Clock
 from runtime.lifecycle import Service
@@ -20,6 +21,8 @@ class Context:
     settings: DeskSettings
     secret: bytes = field(repr=False)
     """The installation's key."""
+    in_words: InWords
+    """What a mail server's refusal means."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

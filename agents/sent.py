@@ -7,17 +7,19 @@ from sqlalchemy.engine import Connection
 
 from agents import access
 from agents.conflicts import ours
-from agents.models import Settle
+from agents.files import Files
+from agents.models import Settle, Withdrawn
 from agents.port import Context
 from schemas.errors import NotFound
 from schemas.reply import Reply
-from store import by_hand, replies, work_items
+from store import by_hand, replies, uploads, work_items
 from store.agents import Agent
 
 
 def make_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/api/desk/replies", tags=["desk"])
     database, outbox = context.store.database, context.store.outbox
+    files = Files(context)
     Signed = Annotated[Agent, Depends(access.SignedIn(context.store))]  # noqa: N806 - a type
 
     async def seen(agent: Agent, reply_id: str) -> Reply:
@@ -35,16 +37,27 @@ def make_router(context: Context) -> APIRouter:
 
     @router.post(
         "/{reply_id}/withdraw",
-        summary="Take back a mail of mine that has not gone yet",
-        status_code=204,
+        summary="Take back a mail of mine that has not gone yet, with all that it had",
         responses={409: {"description": "It is on its way, or gone."}},
     )
-    async def withdraw(agent: Signed, reply_id: str) -> None:
+    async def withdraw(agent: Signed, reply_id: str) -> Withdrawn:
         now = context.clock.now()
         made = await database.read(lambda conn: replies.get(conn, reply_id))
         if made is None or made.author.kind != "agent" or made.author.name != agent.name:
             raise NotFound(f"there is no reply {reply_id} of yours")
-        await ours(database.write(lambda conn: by_hand.withdraw(conn, outbox, made, agent.name, now)))
+
+        def work(conn: Connection) -> None:
+            by_hand.withdraw(conn, outbox, made, agent.name, now)
+            uploads.keep(conn, [each.dataref or "" for each in made.files], now)
+
+        await ours(database.write(work))
+        return Withdrawn(
+            conversation_id=made.conversation_id,
+            reference=made.reference,
+            text=made.text,
+            cc=made.cc,
+            files=tuple(files.given_back(each, agent) for each in made.files),
+        )
 
     @router.post(
         "/{reply_id}/settle",

@@ -9,6 +9,7 @@ from starlette.websockets import WebSocket
 
 from agents import access
 from agents.port import Context
+from agents.view import line_of
 from runtime.http.auth import Principal, accept_websocket
 from runtime.http.feed import serve_feed
 from schemas.codec import Invalid, loads_strict
@@ -31,7 +32,9 @@ def make_router(context: Context) -> APIRouter:
             return
 
         async def frame(principal: Principal) -> dict[str, Any]:
-            return await database.read(lambda conn: _line(conn, access.agent_of(principal)))
+            now = context.clock.now()
+            line = await database.read(lambda conn: line_of(conn, access.agent_of(principal), LINE, now))
+            return {"type": "line", **line.model_dump(mode="json")}
 
         async def receive(principal: Principal, text: str) -> None:
             value = loads_strict(text.encode(), limit=4096)
@@ -62,13 +65,3 @@ async def _renew(context: Context, agent: Agent) -> None:
                 work_items.renew(conn, item.id, agent.name, item.epoch, until)
 
     await context.store.database.write(work)
-
-
-def _line(conn: Connection, agent: Agent) -> dict[str, Any]:
-    waiting = work_items.line(conn, agent.queues, LINE)
-    mine = work_items.of_agent(conn, agent.name)
-    return {
-        "type": "line",
-        "waiting": [item.model_dump(mode="json") for item in waiting],
-        "mine": [item.model_dump(mode="json") for item in mine],
-    }

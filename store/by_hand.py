@@ -15,6 +15,7 @@ from store.attempts import End, finish_all
 from store.deliveries import copy_in, due_now, recipients
 from store.outbox import Outbox
 from store.tables import deliveries
+from store.tables import replies as replies_table
 
 _PENDING = (DeliveryState.PENDING,)
 _UNSENT = (DeliveryState.PENDING, DeliveryState.DEFERRED)
@@ -61,6 +62,19 @@ def withdraw(conn: Connection, out: Outbox, reply: Reply, by: str, now: datetime
         words = "; ".join(f"the mail to {row.recipient} {_GONE[DeliveryState(row.state)]}" for row in gone)
         raise TooLate(f"it is too late to withdraw it: {words}", hint="write another one")
     _take_back(conn, out, reply, _PENDING, f"withdrawn by {by}", now)
+
+
+def unsent(conn: Connection, by: str, now: datetime) -> list[Reply]:
+    """The agent's mails that wait for their time, oldest first: `withdraw` takes them."""
+    waiting = select(deliveries.c.reply_id).where(
+        deliveries.c.channel == "email",
+        deliveries.c.state == DeliveryState.PENDING.value,
+        deliveries.c.due_at > now,
+        deliveries.c.attempt == 0,
+    )
+    query = select(replies_table.c.body).where(replies_table.c.id.in_(waiting)).order_by(replies_table.c.created_at)
+    found = [Reply.model_validate(body) for body in conn.scalars(query)]
+    return [each for each in found if (each.author.kind, each.author.name) == ("agent", by)]
 
 
 def withdraw_acknowledgements(

@@ -7,7 +7,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.engine import Connection
 
 from schemas.errors import StateConflict
-from store.sql import insert_row
+from store.sql import insert_many_new, insert_row
 from store.tables import uploads
 
 WAITING, USED, GOING = "waiting", "used", "going"
@@ -28,6 +28,13 @@ def use(conn: Connection, datarefs: Collection[str]) -> None:
     here = uploads.c.dataref.in_(wanted) & (uploads.c.state != GOING)
     if conn.execute(update(uploads).where(here).values(state=USED)).rowcount != len(wanted):
         raise UploadGone("a file is no longer here: no answer had used it", hint="upload it again")
+
+
+def keep(conn: Connection, datarefs: Collection[str], now: datetime) -> None:
+    """An answer that had them was withdrawn: another one may use them, as if they had come now."""
+    rows = [{"dataref": each, "at": now, "state": USED} for each in datarefs]
+    insert_many_new(conn, uploads, rows)
+    conn.execute(update(uploads).where(uploads.c.dataref.in_(datarefs)).values(at=now))
 
 
 def sweep(conn: Connection, before: datetime, limit: int) -> list[str]:

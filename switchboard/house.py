@@ -21,6 +21,7 @@ from bus.reconnect import MovableSource
 from bus.relay import Relay
 from bus.topics import REPLIES
 from channels import registry
+from channels.email.sending.plain import in_words
 from channels.port import Context as ChannelContext
 from channels.port import Parts as ChannelParts
 from channels.senders import SenderIntake
@@ -128,6 +129,7 @@ class House:
                     metrics=self.base.metrics,
                     settings=self.settings.desk,
                     secret=self._secret(),
+                    in_words=in_words,
                 )
             )
             services += desk_parts.services

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from channels.email.mailboxes.batch import TOO_LARGE, Batch
+from channels.email.mailfiles import TOO_LARGE as TOO_LARGE_FILE
 from channels.email.mailfiles import MailFile, files_below, mails
 from channels.email.reading import MailReader
 from channels.email.settings import EmailSettings
@@ -52,8 +54,8 @@ async def import_mails(
 ) -> Imported:
     """Accept every mail at or below `path`; none is answered by machine, and with `archive` each is closed at once.
 
-    A run over the same files goes on where the last one was cut short. `advanced` is told of each batch's bytes.
-    Raises StoreUnavailable, WorkersUnavailable: begin again, copies are recognised.
+    A run over the same files goes on where the last one was cut short, or could not read a file. `advanced` is told of
+    each batch's bytes. Raises StoreUnavailable, WorkersUnavailable: begin again, copies are recognised.
     """
     key = f"import:{account}:{path.resolve()}"
     validity = await asyncio.to_thread(fingerprint, path)
@@ -63,6 +65,8 @@ async def import_mails(
         began, now = stored, clock.now()
         await store.database.write(lambda conn: mailboxes.begin(conn, key, began, now))
     done = Imported()
+    # What cannot be read today may be read tomorrow, and be an mbox of many: the cursor stays before it.
+    readable_to = sys.maxsize
     found = enumerate(mails(path), start=1)
     while some := await asyncio.to_thread(_next, found):
         batch = Batch(
@@ -79,14 +83,16 @@ async def import_mails(
         for position, one in some:
             if one.error is not None:
                 done.unreadable.append((one.file, one.error))
+                if one.error != TOO_LARGE_FILE:
+                    readable_to = min(readable_to, position - 1)
             elif position <= stored.position:
                 done.skipped += 1
             else:
                 _add(batch, position, one, clock.now())
-        through = some[-1][0]
-        if through > stored.position:
-            await batch.settle(through)
-            now = clock.now()
+        last = some[-1][0]
+        if last > stored.position:
+            await batch.settle(last)
+            through, now = min(last, readable_to), clock.now()
             await store.database.write(
                 lambda conn, through=through, now=now: mailboxes.advance(conn, key, validity, through, now)  # type: ignore[misc]
             )

@@ -18,6 +18,7 @@ from uuid import UUID
 
 from channels.email.letter import Letter, keys, refers_to, stable
 from schemas import ids
+from schemas.addresses import compared
 
 How = Literal["token", "message_id", "references", "new"]
 _TOKEN = re.compile(r"\+([a-z2-7]{26})-([0-9a-f]{20})(?=@|$)")
@@ -64,7 +65,7 @@ class Tokens:
         return None
 
     def _tag(self, short: str, recipient: str) -> str:
-        return hmac.digest(self._key, f"{short}:{recipient.lower()}".encode(), "sha256").hex()[:20]
+        return hmac.digest(self._key, f"{short}:{compared(recipient)}".encode(), "sha256").hex()[:20]
 
 
 @lru_cache(maxsize=1024)

@@ -325,6 +325,22 @@ async def test_a_mail_over_the_limit_is_held_with_its_header_and_a_large_one_arr
         assert kept[by_key["huge"]["id"]].media_type == "message/rfc822-headers"
 
 
+async def test_a_mail_over_the_limit_stays_where_its_note_says_that_it_is(
+    dovecot: Dovecot, tmp_path: Path, user: str
+) -> None:
+    """It was moved away with the others."""
+    dovecot.drop(user, [], folder="Done")
+    settings = dovecot.settings(user, max_bytes=100_000, after="move", move_to="Done")
+    async with site(tmp_path, settings) as found:
+        await ready(found)
+        dovecot.drop(user, [mail("huge", text="0123456789\r\n" * 30_000), mail("small")])
+        await accepted(found, 2)
+        await position(found, 2)
+    assert len(dovecot.files(user, "Done")) == 1
+    (left,) = dovecot.files(user)
+    assert left.stat().st_size > 100_000
+
+
 async def test_a_blocked_senders_mail_stays_in_the_mailbox_and_is_counted(
     dovecot: Dovecot, tmp_path: Path, user: str
 ) -> None:

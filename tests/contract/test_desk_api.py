@@ -18,6 +18,7 @@ from agents import desk
 from agents.models import CompleteRequest, ReplyRequest
 from agents.port import Context
 from agents.settings import DeskSettings
+from channels.email.sending.plain import in_words
 from ops import live
 from ops.port import Context as OpsContext
 from runtime.clock import SystemClock
@@ -74,7 +75,9 @@ async def site(database: Database, tmp_path: Path) -> AsyncIterator[Site]:
     store = Store(database, Blobs(tmp_path), house.out, house.intake)
     settings = DeskSettings(lease=parse_duration("30s"), heartbeat=parse_duration("200ms"), max_items=3)
     metrics = Metrics()
-    context = Context(store=store, clock=SystemClock(), metrics=metrics, settings=settings, secret=b"s" * 32)
+    context = Context(
+        store=store, clock=SystemClock(), metrics=metrics, settings=settings, secret=b"s" * 32, in_words=in_words
+    )
     parts = desk.build(context)
     check = desk.token_check(store)
     routers = [*parts.routers, *live.build(OpsContext(store=store, clock=SystemClock(), metrics=metrics, check=check))]

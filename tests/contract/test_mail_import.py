@@ -131,6 +131,31 @@ async def test_what_cannot_be_read_is_named_and_the_others_go_on(site: Edge, tmp
     assert [Path(file).name for file, _ in done.unreadable] == ["pipe"]
 
 
+async def test_what_could_not_be_read_once_is_read_by_the_next_run(
+    site: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was skipped, and the second run said that all was well."""
+    folder = tmp_path / "mails"
+    folder.mkdir()
+    mbox(folder / "a.mbox", 3)
+    mbox(folder / "b.mbox", 2)
+    opened = Path.open
+
+    def forbidden(path: Path, *more: Any) -> Any:  # root may read whatever its mode says
+        if path.name == "a.mbox":
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", forbidden)
+        done = await run(site, folder)
+    assert ([Path(file).name for file, _ in done.unreadable], done.outcomes) == (["a.mbox"], {"accepted": 2})
+    done = await run(site, folder)
+    assert (done.unreadable, done.skipped) == ([], 0)
+    assert done.outcomes == {"accepted": 1, "copy": 4}, "m0 and m1 are in both boxes"
+    assert (await run(site, folder)).skipped == 5
+
+
 async def test_without_an_active_policy_an_import_stops_and_sets_nothing_aside(site: Edge, tmp_path: Path) -> None:
     """It passed for a bug that each mail had found: all of them became dead letters."""
     await site.database.write(lambda c: c.execute(update(policies).values(active=False)))

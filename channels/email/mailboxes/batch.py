@@ -27,7 +27,7 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A batch that is done: everything up to `through` was accepted, or is not ours. `uids`: what was accepted."""
+    """A batch that is done: all up to `through` was accepted, or is not ours. `uids`: what was accepted whole."""
 
     through: int
     uids: tuple[int, ...]
@@ -136,7 +136,8 @@ class Batch:
                 self.count("blocked")
                 continue
             self.count(await self._accept(mail, contact))
-            accepted.append(mail.uid)
+            if not mail.hold:  # it stays where its note says that it is
+                accepted.append(mail.uid)
         return accepted
 
     async def _accept(self, mail: _Mail, contact: Contact) -> str:

@@ -8,6 +8,7 @@ from email.utils import parsedate_tz
 
 from channels.email.parser.charsets import decode
 from schemas import limits
+from schemas.addresses import wire_domain
 from schemas.text import clean_line
 
 BRACKETS = "<> \t\r\n"
@@ -197,13 +198,13 @@ def name_of(name: str, hint: str | None = None) -> str:
 
 
 def address_of(value: str) -> str:
-    """Normalised (lower case); "" for what is no address."""
+    """Normalised (lower case, the domain as the DNS knows it); "" for what is no address."""
     address = clean_line(header(value)).strip(BRACKETS).lower()
     address = address.removeprefix("mailto:").strip("'")
     local, at, domain = address.rpartition("@")
     if len(local) > 2 and local[0] == local[-1] == '"':
         local = local[1:-1]
-    domain = domain.rstrip(".")
+    domain = wire_domain(domain.rstrip("."))
     usable = at and local and domain and not any(c in f"{local}{domain}" for c in ' <>,;:"()[]\\@')
     return f"{local}@{domain}" if usable and len(address) <= limits.ADDRESS_CHARS else ""
 

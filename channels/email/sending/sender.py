@@ -20,6 +20,7 @@ from channels.presence import Presence
 from channels.retry import next_attempt
 from runtime.logs import get_logger
 from runtime.tasks import TaskOwner
+from schemas.addresses import compared
 from schemas.errors import TemporaryError
 from schemas.interaction import EmailContent
 from schemas.states import DeliveryState
@@ -292,6 +293,8 @@ class EmailSender:
         _, asked = (await self._context.store.database.read(lambda c: ledger.find_all(c, {last}))).get(
             last, (None, None)
         )
-        if asked is None or asked.sender.verdict != "verified" or asked.sender.address != reply.recipient.address:
+        if asked is None or asked.sender.verdict != "verified":
+            return ""
+        if compared(asked.sender.address) != compared(reply.recipient.address):
             return ""
         return (asked.content.new_text if isinstance(asked.content, EmailContent) else None) or asked.text
