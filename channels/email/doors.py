@@ -70,6 +70,17 @@ class SmtpDoor(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
 
 
 class LmtpDoor(SmtpDoor, LMTP):  # type: ignore[misc]
+    def __init__(self, *of_aiosmtpd: Any, require_starttls: bool = False, **named: Any) -> None:
+        # aiosmtpd would refuse LHLO before STARTTLS, and nobody could learn that there is such a thing.
+        super().__init__(*of_aiosmtpd, **named)
+        self._wants_tls = require_starttls
+
+    async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802
+        if self._wants_tls and self.session.ssl is None:
+            await self.push("530 5.7.0 Must issue a STARTTLS command first")
+        else:
+            await super().smtp_MAIL(arg)
+
     async def push(self, status: Any) -> None:
         """What is said before the handler sees the mail is one line in aiosmtpd; LMTP wants one per recipient."""
         if isinstance(status, str) and status.startswith(_NO_DATA) and self.envelope.rcpt_tos:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -167,7 +168,14 @@ async def test_a_mail_can_be_withdrawn_by_its_author_until_it_goes(site: Site) -
             assert response.status == 404, "only the author"
         for _ in range(2):
             async with session.post(path) as response:
-                assert response.status == 204, await response.text()
+                assert response.status == 200, await response.text()
+                given = await response.json()
+        assert (given["conversation_id"], given["text"], given["cc"], given["files"]) == (
+            asked.conversation_id,
+            "x",
+            [],
+            [],
+        )
     rows = await site.house.database.read(lambda c: deliveries.of_conversation(c, asked.conversation_id))
     (row,) = (row for row in rows if row.reply_id == made["id"])
     assert row.state is DeliveryState.WITHDRAWN
@@ -176,6 +184,43 @@ async def test_a_mail_can_be_withdrawn_by_its_author_until_it_goes(site: Site) -
         lambda c: deliveries.begin(c, made["id"], row.recipient, owner="s", provider_id="x@y", now=NOW)
     )
     assert not begun, "no sender may take it"
+
+
+async def test_what_can_be_withdrawn_was_known_to_the_tab_alone_that_had_sent_it(site: Site) -> None:
+    (asked,) = await site.queued(email())
+    item = quote((await site.item(asked)).id, safe="")
+    async with site.http("ada") as session, site.http("ben") as other, session.ws_connect("/api/desk/ws") as socket:
+        assert (await socket.receive_json(timeout=5))["unsent"] == []
+        async with session.post("/api/desk/work-items/next") as response:
+            epoch = (await response.json())["item"]["epoch"]
+        async with session.post(f"/api/desk/work-items/{item}/complete", json={**BODY, "epoch": epoch}) as response:
+            made = Reply.model_validate((await response.json())["reply"])
+        await site.house.database.write(lambda c: deliveries.copy_in(c, [made], made.created_at))
+
+        async def told() -> list[dict[str, str]]:
+            async with session.get("/api/desk/work-items") as response:
+                return (await response.json())["unsent"]
+
+        (waiting,) = await told()
+        assert waiting | {"undo_until": ""} == {
+            "id": made.id,
+            "conversation_id": made.conversation_id,
+            "reference": made.reference,
+            "undo_until": "",
+        }
+        assert made.not_before is not None
+        assert datetime.fromisoformat(waiting["undo_until"]) == made.not_before
+        async with asyncio.timeout(10):
+            while (await socket.receive_json())["unsent"] != [waiting]:
+                pass
+        async with other.get("/api/desk/work-items") as response:
+            assert (await response.json())["unsent"] == [], "only its author may"
+        async with session.post(f"/api/desk/replies/{quote(made.id, safe='')}/withdraw") as response:
+            assert response.status == 200
+        assert await told() == []
+        async with asyncio.timeout(10):
+            while (await socket.receive_json())["unsent"]:
+                pass
 
 
 async def test_a_mail_that_is_on_its_way_is_not_withdrawn(site: Site) -> None:

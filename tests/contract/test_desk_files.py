@@ -64,7 +64,7 @@ async def test_files_and_copies_go_with_an_answer(site: Site) -> None:  # noqa: 
     rows = await site.house.database.read(lambda c: deliveries.of_conversation(c, made.conversation_id))
     assert {row.recipient for row in rows} == {made.recipient.address, "bob@example.net"}
     async with site.http("ada") as session, session.post(f"/api/desk/replies/{quote(made.id)}/withdraw") as response:
-        assert response.status == 204
+        assert response.status == 200
     rows = await site.house.database.read(lambda c: deliveries.of_conversation(c, made.conversation_id))
     assert {row.state for row in rows} == {DeliveryState.WITHDRAWN}, "from everybody"
 
@@ -100,6 +100,33 @@ async def test_a_file_that_no_answer_uses_goes_after_a_time_and_one_that_is_used
         async with session.post(f"{item}/reply", json=more) as response:
             assert (response.status, (await response.json())["code"]) == (422, "no-such-file")
     assert "switchboard_uploads_removed_total 1.0" in site.context.metrics.render().decode()
+
+
+async def test_withdrawing_lost_the_copies_and_files(site: Site) -> None:  # noqa: F811
+    """They come back so that another answer can have them, however long ago they were uploaded."""
+    sweeper, kept = UploadSweeper(site.context), site.context.settings.uploads_kept
+    async with site.http("ada") as session:
+        item, body = await mine(site, session, email())
+        _, pdf = await upload(session, b"%PDF", "list.pdf", "application/pdf")
+        _, image = await upload(session, PNG, "a.png", "image/png")
+        body |= {"files": [{"id": pdf["id"]}, {"id": image["id"], "inline": True}], "cc": ["bob@example.net"]}
+        async with session.post(f"{item}/reply", json=body) as response:
+            made = Reply.model_validate(await response.json())
+        await sweeper.sweep(SystemClock().now() + kept - timedelta(seconds=1))
+        await sweeper.sweep(SystemClock().now() + kept + timedelta(hours=1))  # forgets who had used them
+        async with session.post(f"/api/desk/replies/{quote(made.id)}/withdraw") as response:
+            given = await response.json()
+        assert (given["text"], given["cc"]) == (body["text"], ["bob@example.net"])
+        assert [(f["name"], f["media_type"], f["size"], f["inline"]) for f in given["files"]] == [
+            ("list.pdf", "application/pdf", 4, False),
+            ("a.png", "image/png", 8, True),
+        ]
+        again = [{"id": each["id"], "inline": each["inline"]} for each in given["files"]]
+        async with session.post(f"{item}/reply", json={**body, "key": "another-key", "files": again}) as response:
+            assert response.status == 200, await response.text()
+            anew = Reply.model_validate(await response.json())
+    assert (anew.files, anew.cc) == (made.files, made.cc)
+    assert await site.context.store.blobs.get(anew.files[0].dataref or "") == b"%PDF"
 
 
 async def test_a_sweep_that_was_cut_off_is_finished_by_the_next(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811

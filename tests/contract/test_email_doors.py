@@ -93,6 +93,29 @@ async def test_starttls_is_offered_and_works_and_nobody_can_sign_in(site: Edge, 
     assert await site.accepted("email") == 1
 
 
+@pytest.mark.parametrize("protocol", [smtplib.SMTP, smtplib.LMTP])
+async def test_where_tls_is_required_it_is_offered_first(tmp_path: Path, protocol: type[smtplib.SMTP]) -> None:
+    """LMTP's greeting was refused, so that nobody learned of STARTTLS."""
+    cert, key = certificate(tmp_path)
+    trust = ssl.create_default_context(cafile=str(cert))
+    ingress = {"lmtp_bind": "127.0.0.1:0", "tls_cert": cert.name, "tls_key": key.name, "require_tls": True}
+
+    def work(port: int) -> tuple[int, bool, int, int]:
+        with protocol("localhost", port) as client:
+            client.ehlo("me")
+            before = client.mail("ann@example.org")[0]
+            offered = client.has_extn("starttls")
+            client.starttls(context=trust)
+            client.ehlo("me")
+            code, _ = data(client, mail())
+            return before, offered, client.noop()[0], code
+
+    async with edge(tmp_path, {"email": ACCOUNTS}, smtp_ingress=ingress) as site:
+        port = door(site).lmtp_port if protocol is smtplib.LMTP else door(site).port
+        assert await asyncio.to_thread(work, port) == (530, True, 250, 250)
+        assert await site.accepted("email") == 1
+
+
 async def test_without_its_certificate_the_door_stays_closed(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="tls_cert"):
         async with edge(tmp_path, {"email": ACCOUNTS}, smtp_ingress={"tls_cert": "no.pem", "tls_key": "no.pem"}):
