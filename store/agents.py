@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import Connection
 
+from schemas.addresses import compared
 from schemas.errors import NotFound, StateConflict
 from schemas.text import skill
 from store.sql import insert_new
@@ -49,7 +50,7 @@ def add(
         display_name=display_name or name,
         queues=list(queues),
         skills=list(dict.fromkeys(map(skill, skills))),
-        address=address.strip().lower() if address else None,
+        address=compared(address.strip()) if address else None,
         created_at=at,
     ):
         or_one = f", or one with the address {address}" if address else ""
@@ -59,7 +60,7 @@ def add(
 
 def by_address(conn: Connection, addresses: Iterable[str]) -> dict[str, str]:
     """Address → name, of those of them that enabled agents write from."""
-    wanted = sorted({address.lower() for address in addresses if address})
+    wanted = sorted({compared(address) for address in addresses if address})
     if not wanted:
         return {}
     found: dict[str, str] = {row.address: row.name for row in conn.execute(_WRITERS, {"wanted": wanted})}
