@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from channels.email.parser.fields import ids
+from channels.email.parser.fields import ids, untagged
 from channels.email.parser.mail import Mail
 from schemas.text import clean_line
 
@@ -96,7 +96,16 @@ def letter_of(mail: Mail) -> Letter:
         aliases=[each for name in ALIAS_FIELDS for each in ids(mail.root.first(name))],
         thread_index=clean_line(mail.root.first("Thread-Index"))[:2000],
         subject=mail.subject,
-        ours=mail.automatic.kind == "own",
+        ours=_is_ours(mail, own),
         about=bounce.about_message_id if bounce else mail.receipt_for,
         about_recipients=list(bounce.recipients) if bounce else [],
     )
+
+
+def _is_ours(mail: Mail, own: set[str]) -> bool:
+    """A copy of what we sent: our address wrote it, and that is proved, or it comes from our own folder and has been
+    nowhere."""
+    sender = mail.people.sender[1].lower() if mail.people.sender else ""
+    if mail.automatic.kind != "own" or not {sender, untagged(sender)} & own or mail.auth.verdict == "failed":
+        return False
+    return mail.auth.verdict == "verified" or not mail.root.first("Received")

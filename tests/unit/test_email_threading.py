@@ -1,6 +1,9 @@
 """Which conversation a mail belongs to."""
 
-from channels.email.letter import Letter, index_root, stable
+import pytest
+
+from channels.email.letter import Letter, index_root, letter_of, stable
+from channels.email.parser.mail import Known, Mail
 from channels.email.threading import Threads, Tokens
 
 ANN, BOB, US = "ann@example.org", "bob@example.net", "help@shop.example"
@@ -99,3 +102,25 @@ def test_a_signed_token_joins_its_recipient_and_nobody_else() -> None:
 def test_without_a_key_no_token_is_believed() -> None:
     address = f"help+{Tokens(b'k' * 32).detail('6ba7b810-9dad-11d1-80b4-00c04fd430c8', ANN)}@shop.example"
     assert Threads("help").place(Letter("m@x", ANN, recipients=[address]), "0").refused
+
+
+HERE = (
+    "Authentication-Results: mx.shop.example; dmarc={} header.from=shop.example\nReceived: from x by mx.shop.example\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("head", "ours"),
+    [
+        (f"From: {US}\n", True),
+        (HERE.format("pass") + f"From: {US}\n", True),
+        (HERE.format("fail") + f"From: {US}\n", False),
+        (f"Received: from x by mx.shop.example\nFrom: {US}\n", False),
+        ("X-Switchboard-Loop: x\nFrom: eve@example.net\n", False),
+    ],
+    ids=["from our own folder", "proved", "not who it says", "nothing proved", "a loop header alone"],
+)
+def test_whoever_writes_in_our_name_takes_no_part(head: str, ours: bool) -> None:
+    raw = f"{head}To: eve@example.net\nSubject: Order\nIn-Reply-To: <m1@x>\n\nhi".encode()
+    mail = Mail(raw, Known(own_addresses=(US,), authserv_ids=("mx.shop.example",)))
+    assert letter_of(mail).ours is ours

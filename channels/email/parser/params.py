@@ -10,6 +10,12 @@ _PERCENT = re.compile(r"%([0-9A-Fa-f]{2})")
 MAX_PARAMS = 200
 
 
+class Plain(str):
+    """Decoded by RFC 2231: what looks like an encoded word in it is none."""
+
+    __slots__ = ()
+
+
 def parameters(text: str) -> dict[str, str]:
     """Lower-case names → raw values, RFC 2231 continuations joined and decoded. The first of a name wins."""
     plain: dict[str, str] = {}
@@ -21,7 +27,8 @@ def parameters(text: str) -> dict[str, str]:
         else:
             pieces.setdefault(match[1], []).append((int(match[2] or 0), bool(match[3]), value))
     for name, found in pieces.items():
-        plain[name] = _joined(found)
+        value = _joined(found)
+        plain[name] = Plain(value) if all(encoded for _, encoded, _ in found) else value
     return plain
 
 
