@@ -11,6 +11,7 @@ from channels.email.parser.fields import BRACKETS, header
 from channels.email.parser.files import File, file_of
 from channels.email.parser.mime import Part, head
 from channels.email.parser.notes import Notes
+from channels.email.parser.params import Plain, parameters
 from channels.email.parser.transfer_encoding import decoded, uu_files
 from schemas import limits
 from schemas.text import clean_line
@@ -214,11 +215,9 @@ def filename(part: Part) -> str:
     value = ""
     disposition = part.first("Content-Disposition")
     if ";" in disposition:
-        from channels.email.parser.params import parameters
-
         value = parameters(disposition.partition(";")[2]).get("filename", "")
     value = value or part.params.get("name", "")
-    return clean_line(header(value)) if value else ""
+    return clean_line(value if isinstance(value, Plain) else header(value))
 
 
 def _promote(root: Part, found: Content, notes: Notes) -> None:
