@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from rules.problems import did_you_mean
+from schemas.addresses import compared
 from schemas.errors import ConfigError, NotFound
 from store import customers
 from switchboard.base import opened
@@ -80,7 +81,7 @@ def _of(written: str) -> tuple[Literal["email", "phone"], str]:
     """(kind, address as it is kept). Raises ConfigError."""
     address = written.strip()
     if "@" in address.strip("@"):
-        return "email", address.lower()
+        return "email", compared(address)
     digits = address.replace(" ", "").replace("-", "")
     if digits.startswith("+") and digits[1:].isdigit():
         return "phone", digits

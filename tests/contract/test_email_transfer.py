@@ -46,6 +46,16 @@ async def test_a_mail_that_was_taken_is_sent(sink: SmtpSink) -> None:
     assert sink.mails == [("help@shop.example", ["ann@example.org"], b"Subject: x\r\n\r\n.dot")]
 
 
+@pytest.mark.parametrize(
+    "body", [b".x", b".", b"..", b"a\r\n.\r\nb", b"...\r\n.\r\n.\r\n..y", b"a\n.\nb\r.c", b"\r\n.\r\n"]
+)
+@pytest.mark.parametrize("head", [b"Subject: x\r\n\r\n", b""])
+async def test_lines_that_begin_with_a_dot_come_back_unharmed(sink: SmtpSink, head: bytes, body: bytes) -> None:
+    assert (await attempt(sink, head + body)).state is D.SENT
+    ((_, _, raw),) = sink.mails
+    assert raw.split(b"\r\n") == (head + body).removesuffix(b"\r\n").splitlines()
+
+
 @pytest.mark.parametrize("verb", [*BEFORE_THE_DOT, "dot"])
 async def test_4xx_defers(sink: SmtpSink, verb: str) -> None:
     sink.faults[verb] = "451 4.7.1 later"

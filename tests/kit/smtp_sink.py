@@ -2,10 +2,14 @@
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 from dataclasses import dataclass, field
 from typing import Any
+
+_STUFFED = re.compile(rb"(?m)^\.")
+"""RFC 5321 §4.5.2: the receiver takes the first dot of every line, whether the sender has put one there or not."""
 
 
 @dataclass
@@ -114,7 +118,7 @@ class SmtpSink:
                     if "dot" in self.faults:
                         await self._answer(writer, "dot", "250 kept")
                         continue
-                    self.mails.append((sender, list(recipients), mail[:-5].replace(b"\r\n..", b"\r\n.")))
+                    self.mails.append((sender, list(recipients), _STUFFED.sub(b"", mail[:-5])))
                     await self._answer(writer, "stored", "250 kept")
                 case "QUIT":
                     await self._answer(writer, "QUIT", "221 bye")

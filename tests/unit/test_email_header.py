@@ -221,3 +221,15 @@ def test_what_servers_note_on_the_way_does_not_change_a_generated_id(noted: str)
     bare = "From: a@b.example\nSubject: x\n\nhello"
     assert told(f"{noted}\n{bare}")["message_id"] == told(bare)["message_id"]
     assert told(f"X-Order: 7\n{bare}")["message_id"] != told(bare)["message_id"]
+
+
+def test_a_field_that_is_too_long_hides_none_behind_it() -> None:
+    """Ten thousand people in Cc stood before From: nobody had written the mail, and it said nothing."""
+    cc = "Cc: " + ",\n ".join(f"person{n}@example.org" for n in range(20_000))
+    found = told(f"{cc}\nFrom: Ann <ann@example.org>\nSubject: Order\nMessage-ID: <1@x>\n\nWhere is it?".encode())
+    assert (found["outcome"], found["reason"]) == ("partial", "over the limit: headers")
+    assert (found["from"], found["subject"], found["text"]) == (
+        {"name": "Ann", "address": "ann@example.org"},
+        "Order",
+        "Where is it?",
+    )

@@ -14,6 +14,9 @@ from channels.email.parser.params import parameters
 from channels.email.parser.transfer_encoding import decoded
 from schemas import limits
 
+_FARTHEST = 16 * limits.MAIL_HEADER_BYTES
+_FIELD_CHARS = 64 * 1024
+"""Of one field, in a header that is longer than it may be, and in any other."""
 _HEAD_END = re.compile(rb"\r*\n\r*\n|\A\r*\n")
 _FIELD = re.compile(r"([!-9;-~\udc80-\udcff]{1,200})[ \t]*:(.*)", re.DOTALL)
 _MAYBE_FIELD = re.compile(rb"(?m)^[A-Za-z][A-Za-z0-9_-]{0,76}:[ \t\r\n]")
@@ -98,7 +101,9 @@ def head(raw: bytes, notes: Notes, *, top: bool = False) -> tuple[list[tuple[str
         block, body = raw[: found.start()], raw[found.end() :]
     elif len(raw) > limits.MAIL_HEADER_BYTES:
         notes.partial = notes.partial or "headers"
-        block, body = raw[: limits.MAIL_HEADER_BYTES], b""
+        # One field may be to blame (ten thousand people in Cc): it is cut, and those behind it are read.
+        end = _HEAD_END.search(raw, limits.MAIL_HEADER_BYTES, _FARTHEST)
+        block, body = (raw[: end.start()], raw[end.end() :]) if end else (raw[: limits.MAIL_HEADER_BYTES], b"")
     else:
         block, body = raw, b""
     if not block:
@@ -107,7 +112,7 @@ def head(raw: bytes, notes: Notes, *, top: bool = False) -> tuple[list[tuple[str
     fields: list[tuple[str, str]] = []
     current: list[str] = []
     limit = limits.MAIL_HEADERS
-    offset = 0
+    offset = kept = room = 0
     for line in lines:
         text = line.rstrip(b"\r").decode("utf-8", "surrogateescape")
         match = _FIELD.match(text) if text[:1] not in (" ", "\t") else None
@@ -118,9 +123,17 @@ def head(raw: bytes, notes: Notes, *, top: bool = False) -> tuple[list[tuple[str
                 notes.partial = notes.partial or "headers"
                 current = []
                 break
-            current = [match[1], match[2]]
+            room = min(_FIELD_CHARS, limits.MAIL_HEADER_BYTES - kept)
+            current = [match[1], match[2][: max(0, room)]]
+            room -= len(text)
+            kept += min(len(text), _FIELD_CHARS)
         elif text[:1] in (" ", "\t") and current:
-            current.append(text)
+            if room > 0:
+                current.append(text)
+                kept += len(text)
+            else:
+                notes.partial = notes.partial or "headers"
+            room -= len(text)
         elif text:
             if not _MAYBE_FIELD.search(block, offset + len(line)):
                 notes.defect("no_blank_line_after_headers" if current or fields else "no_headers")
