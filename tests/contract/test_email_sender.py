@@ -3,6 +3,7 @@
 import asyncio
 import email
 import email.policy
+import random
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -495,14 +496,24 @@ class TestLedger:
     async def test_a_relay_that_was_away_for_an_hour_gets_the_mail_once(
         self, site: Edge, sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(random, "random", lambda: 0.0)  # no jitter
+        real, gone = SystemClock.now, [timedelta()]
+        monkeypatch.setattr(SystemClock, "now", lambda clock: real(clock) + gone[0])
         sink.faults["connect"] = "reset"
         made = await self.request(site)
         await self.settled(site, made, D.DEFERRED)
+        for minutes, attempt in [(6, 2), (17, 3), (38, 4)]:  # after 5, 10 and 20 more
+            gone[0] = timedelta(minutes=minutes)
+            async with asyncio.timeout(10):
+                while (await self.settled(site, made, D.DEFERRED)).attempt < attempt:
+                    await asyncio.sleep(0.05)
         del sink.faults["connect"]
-        del sink.faults["connect"]
-        hour[0] = timedelta(hours=1)
+        gone[0] = timedelta(minutes=60)
+        await asyncio.sleep(1.0)
+        assert sink.mails == [], "40 minutes after the last attempt, not before"
+        gone[0] = timedelta(minutes=79)
         row = await self.settled(site, made, D.SENT)
-        assert (row.attempt, len(sink.mails)) == (tried + 1, 1)
+        assert (row.attempt, len(sink.mails)) == (5, 1)
 
     async def test_what_our_relay_could_not_take_goes_when_it_is_back_and_nothing_else_does(
         self, site: Edge, sink: SmtpSink, monkeypatch: pytest.MonkeyPatch
