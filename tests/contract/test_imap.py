@@ -83,6 +83,17 @@ async def test_a_uid_that_has_vanished_is_passed_over(server: ImapScript, tmp_pa
         assert set(await kept(found)) == {"m1"}
 
 
+async def test_a_mail_that_vanishes_half_way_is_not_taken_in_cut_short(
+    server: ImapScript, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_, "PART_BYTES", 1000)
+    server.mails = {1: mail("one", text="x" * 5000), 2: mail("two", text="x" * 5000)}
+    server.half = {1}
+    async with site(tmp_path, server) as found:
+        await at(found, 2)
+        assert list(await kept(found)) == ["two"]
+
+
 async def test_a_server_that_does_not_say_its_next_uid(server: ImapScript, tmp_path: Path) -> None:
     server.mails, server.says_uidnext = {4: mail("four")}, False
     async with site(tmp_path, server, first_sync="new") as found:

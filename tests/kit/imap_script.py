@@ -17,6 +17,8 @@ class ImapScript:
     capabilities: str = "IMAP4rev1 IDLE"
     vanish: set[int] = field(default_factory=set)
     """UIDs that a search still shows, and that are gone when they are asked for."""
+    half: set[int] = field(default_factory=set)
+    """UIDs that vanish when a second part of them is asked for."""
     unreadable: set[int] = field(default_factory=set)
     sizes: dict[int, int] = field(default_factory=dict)
     """What it says of a mail's size, where that is not the truth."""
@@ -108,6 +110,9 @@ class ImapScript:
         out: list[bytes] = []
         for uid in wanted:
             if uid in self.unreadable and "HEADER" not in command:
+                continue
+            if uid in self.half and start:
+                self.vanish.add(uid)
                 continue
             raw = self.mails[uid]
             raw = raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if "HEADER" in command else raw

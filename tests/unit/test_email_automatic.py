@@ -280,6 +280,13 @@ def test_a_bounce_names_the_address_that_we_wrote_to() -> None:
     assert (found["bounce"]["recipient"], found["bounce"]["status"]) == ("alias@example.org", "5.1.1")
 
 
+def test_a_person_who_shows_us_a_bounce_is_no_bounce() -> None:
+    """The question was closed with it."""
+    body = "--=b\nContent-Type: text/plain\n\nWhat does this mean?\n--=b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx\n\nFinal-Recipient: rfc822; ann@example.org\nAction: failed\nStatus: 5.1.1\n--=b--\n"
+    found = told(mail(body, 'Content-Type: multipart/mixed; boundary="=b"'), assume_verified=True)
+    assert (found["automatic"]["class"], found["may_auto_answer"]["ok"]) == ("none", True)
+
+
 STYLES = {
     "qmail": (
         "failure notice",

@@ -146,7 +146,8 @@ class Connection:
         while size <= limit:
             part = await self._part(uid, "", size, min(PART_BYTES, limit + 1 - size))
             if part is None:
-                return None if not parts else b"".join(parts)
+                # Its end, if the server has nothing to say there; half a mail, if somebody has removed it meanwhile.
+                return b"".join(parts) if parts and await self.listing([uid]) else None
             parts.append(part)
             size += len(part)
             if len(part) < PART_BYTES:

@@ -129,7 +129,7 @@ def classify(
     if via == "trusted_form":  # a customer filled it in, whatever the relay says of itself
         return Automatic(_chosen(kinds), tuple(signals))
     own_list = via == "own_list"
-    _reports(root, fields, reports, note)
+    _reports(root, fields, reports, not sender or is_daemon(sender) or envelope_from == "", note)
     _submitted(fields, note)
     replies = bool(fields.get("in-reply-to") or fields.get("references"))
     machine = _sender(sender, fields.get("from", ""), envelope_from, replies, note)
@@ -165,7 +165,9 @@ def _own(fields: dict[str, str], sender: str, own: Sequence[str], note: _Note) -
         note("own", "own_x_loop")
 
 
-def _reports(root: Part, fields: dict[str, str], reports: Sequence[tuple[str, bytes]], note: _Note) -> None:
+def _reports(
+    root: Part, fields: dict[str, str], reports: Sequence[tuple[str, bytes]], machine: bool, note: _Note
+) -> None:
     kind = root.params.get("report-type", "").lower() if root.kind == "multipart/report" else ""
     inner = {each for each, _ in reports}
     if "message/feedback-report" in inner or kind == "feedback-report":
@@ -190,7 +192,10 @@ def _reports(root: Part, fields: dict[str, str], reports: Sequence[tuple[str, by
             if line.startswith(b"action:")
         }
         good = bool(actions) and actions <= {b"delivered", b"relayed", b"expanded"}
-        note("delivery_report" if good else "bounce", "delivery_status" if status else "multipart_report")
+        if root.kind not in ("multipart/report", "message/delivery-status") and not machine:
+            note(None, "delivery_status")  # a person shows us one
+        else:
+            note("delivery_report" if good else "bounce", "delivery_status" if status else "multipart_report")
     if "x-failed-recipients" in fields:
         note("bounce", "x-failed-recipients")
 

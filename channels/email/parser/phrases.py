@@ -99,11 +99,11 @@ _FORWARDED = {
     "pesan terusan", "pesan yang diteruskan", "ข้อความที่ส่งต่อ", "missatge reenviat", "proslijeđena poruka",
 }  # fmt: skip
 _ROLES = {
-    "from": "from von de da van från fra frá od lähettäjä nadawca feladó expeditor de la kimden gönderen от від кого από 差出人 发件人 寄件者 寄件人 보낸사람 보낸이 발신 from(送信者) من מאת từ dari จาก remetente mittente expéditeur remitente afzender absender отправитель",
-    "date": "date sent odoslané poslano изпратено дата đãgửi تمالإرسال 傳送時間 gesendet datum envoyé enviado envoyée inviato verzonden skickat sendt dato lähetetty päivämäärä päiväys wysłano data wysłane odesláno elküldve dátum trimis tarih gönderildi gönderilme отправлено дата надіслано ημερομηνία στάλθηκε 送信日時 日付 日時 送信済み 发送时间 日期 时间 寄件日期 傳送日期 보낸날짜 날짜 보냄 보낸시간 التاريخ תאריך נשלח ngày tanggal dikirim วันที่ fecha data: enviada invio",
-    "to": "to an prima à a aan till til vastaanottaja do komu címzett către kime alıcı кому до προς 宛先 收件人 收件者 받는사람 받는이 수신 إلى אל đến tới kepada ถึง para per destinataire destinatario empfänger za vastaanottajat naar",
+    "from": "from von de da van från fra frá od lähettäjä nadawca feladó expeditor de la kimden gönderen от від кого από 差出人 发件人 寄件者 寄件人 보낸사람 보낸이 발신 from(送信者) من מאת từ dari จาก remetente mittente expéditeur remitente afzender absender отправитель šalje saatja nuo",
+    "date": "date sent odoslané poslano изпратено дата đãgửi تمالإرسال 傳送時間 gesendet datum envoyé enviado envoyée inviato verzonden skickat sendt dato lähetetty päivämäärä päiväys wysłano data wysłane odesláno elküldve dátum trimis tarih gönderildi gönderilme отправлено дата надіслано ημερομηνία στάλθηκε 送信日時 日付 日時 送信済み 发送时间 日期 时间 寄件日期 傳送日期 보낸날짜 날짜 보냄 보낸시간 التاريخ תאריך נשלח ngày tanggal dikirim วันที่ ส่ง saadetud išsiųsta nosūtīts enviat fecha data: enviada invio",
+    "to": "to an prima à a aan till til vastaanottaja do komu címzett către kime alıcı кому до προς 宛先 收件人 收件者 받는사람 받는이 수신 إلى אל đến tới kepada ถึง para per destinataire destinatario empfänger za vastaanottajat naar prima kam adressaat",
     "cc": "cc kopie copie copia kopia kopi kopio dw másolat копия копія κοιν 抄送 副本 참조 bcc ccn",
-    "subject": "subject betreff predmet относно naslov 主旨 chủđề objet asunto assunto oggetto onderwerp ämne emne aihe temat předmět predmet tárgy subiect konu тема θέμα 件名 主题 主題 제목 الموضوع נושא chủđề chủ subjek perihal เรื่อง re",
+    "subject": "subject betreff predmet относно naslov 主旨 chủđề objet asunto assunto oggetto onderwerp ämne emne aihe temat předmět predmet tárgy subiect konu тема θέμα 件名 主题 主題 제목 الموضوع נושא chủđề chủ subjek perihal เรื่อง zadeva teema tēma assumpte re",
     "reply-to": "reply-to antwort antworten",
 }  # fmt: skip
 _ROLE_OF = {word: role for role, words in _ROLES.items() for word in words.split()}
