@@ -636,3 +636,15 @@ def test_what_is_our_fault_or_passes_marks_no_address(status: str, words: str, e
     """One day on a block list made every customer behind it undeliverable."""
     raw = dsn("failed", status).replace(f"550 {status} no", words)
     assert told(raw)["bounce"]["kind"] == expected
+
+
+@pytest.mark.parametrize("reply_to", ["", "Reply-To: support+abc@shop.example\n"], ids=["nobody's", "ours"])
+def test_a_form_that_names_no_customer_is_not_answered(reply_to: str) -> None:
+    """It was answered at our own address, which anybody could type in."""
+    found = told(
+        f"From: form@shop.example\n{reply_to}To: support@shop.example\nSubject: Hello\n\nHello",
+        own_addresses=["support@shop.example"],
+        trusted_forms=["form@shop.example"],
+        assume_verified=True,
+    )
+    assert "own_address" in found["may_auto_answer"]["because"]

@@ -40,7 +40,8 @@ def answerable(
     `fixed_for_unknown`: a fixed text may go to senders of whom nothing is proved (`auto_answer.unknown: fixed`).
     `customer`: who wrote what a colleague forwards; nothing is proved of them."""
     address = customer or (mail.people.sender[1] if mail.people.sender else "")
-    own = {each.lower() for each in mail.known.own_addresses}
+    known = mail.known
+    own = {each.lower() for each in (*known.own_addresses, *known.own_lists, *known.trusted_forms)}
     no_reply = not address or is_no_reply(address) or is_daemon(address)
     verdict = "unknown" if customer else mail.auth.verdict
     failing = {
