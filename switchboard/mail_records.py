@@ -40,6 +40,11 @@ async def records(name: str, settings: EmailSettings) -> list[Finding]:
         except (dns.exception.DNSException, OSError) as error:
             ok, detail, hint = True, f"not looked at: no DNS server answers here ({type(error).__name__})", ""
         findings.append(Finding(f"{what} of {name}", ok, detail, hint))
+    if not settings.dkim_selector:
+        hint = (
+            f"set channels.email.{name}.dkim_selector: s= in the DKIM-Signature of a mail that came through the relay"
+        )
+        findings.append(Finding(f"DKIM of {name}", True, "not looked at: nobody has said which key is in use", hint))
     return findings
 
 

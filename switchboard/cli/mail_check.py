@@ -91,6 +91,9 @@ def test_send(
         err.print(f"[green]✓[/] the relay took it ({escape(said)}). Look for it at {escape(to)}: <{identity}>")
         return
     err.print(f"[red]✗[/] {state.value}: {escape(in_words(said))}", soft_wrap=True)
+    if state is DeliveryState.UNKNOWN:
+        lost = f"  The link was lost after the whole mail had left: it may have arrived. Look for it at {escape(to)}"
+        err.print(f"{lost} before you send another: <{identity}>", soft_wrap=True)
     err.print("  switchboard channels check says more", soft_wrap=True)
     raise typer.Exit(3 if state is DeliveryState.DEFERRED else 1)
 

@@ -55,3 +55,46 @@ async def test_check_says_what_is_wrong_with_the_sign_in(tmp_path: Path) -> None
     assert relay["detail"].startswith("AUTH: 535")
     assert "password" in relay["hint"]
     assert "wrong-word" not in done.stdout + done.stderr
+
+
+def findings(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
+    return {row["service"]: row for line in done.stdout.splitlines() for row in [json.loads(line)]}
+
+
+@pytest.mark.parametrize(
+    ("senders", "own", "null"),
+    [
+        ({}, True, True),
+        ({"": "501 5.1.7 Invalid MAIL FROM address provided"}, True, False),
+        ({"help@shop.example": "550 5.7.1 not you"}, False, True),
+    ],
+)
+async def test_check_sees_that_the_relay_refuses_a_return_path(
+    tmp_path: Path, senders: dict[str, str], own: bool, null: bool
+) -> None:
+    async with SmtpSink(senders=senders) as sink:
+        found = findings(await run(tmp_path, sink, "check", "--json"))
+        assert sink.talking_of == {}
+        assert sink.mails == []
+    assert found["relay of help"]["ok"]
+    assert (found["answers of help"]["ok"], found["automatic answers of help"]["ok"]) == (own, null)
+    if not null:
+        refused = found["automatic answers of help"]
+        assert refused["detail"] == "MAIL: 501 5.1.7 Invalid MAIL FROM address provided"
+        assert "MAIL FROM:<>" in refused["hint"]
+    if not own:
+        assert "send as help@shop.example" in found["answers of help"]["hint"]
+
+
+async def test_check_without_a_selector_says_how_to_have_dkim_looked_at(tmp_path: Path) -> None:
+    async with SmtpSink() as sink:
+        found = findings(await run(tmp_path, sink, "check", "--json"))
+    assert "not looked at" in found["DKIM of help"]["detail"]
+    assert "channels.email.help.dkim_selector" in found["DKIM of help"]["hint"]
+
+
+async def test_a_test_mail_whose_link_was_lost_after_the_dot_may_have_arrived(tmp_path: Path) -> None:
+    async with SmtpSink({"stored": "reset"}) as sink:
+        done = await run(tmp_path, sink, "test-send", "help", "--to", "me@shop.example")
+    assert done.returncode == 1
+    assert "it may have arrived. Look for it at me@shop.example" in done.stderr

@@ -14,6 +14,7 @@ import orjson
 import pytest
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
+from structlog.testing import capture_logs
 
 from bus.topics import NOTIFICATIONS
 from channels.email.sending import book as book_
@@ -291,7 +292,9 @@ class TestLedger:
         self, site: Edge, sink: SmtpSink
     ) -> None:
         sink.faults["MAIL"] = "550 5.7.1 not you"
-        await self.settled(site, await self.request(site), D.DEFERRED)
+        with capture_logs() as said:
+            await self.settled(site, await self.request(site), D.DEFERRED)
+        assert [each["event"] for each in said if each["log_level"] == "error"] == ["a relay needs a person"]
         tried = sink.attempts
         second = await self.request(site, id="second", conversation_id="another")
         await asyncio.sleep(1.0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from channels.email.sending.plain import in_words
+from channels.email.sending.plain import in_words, what_to_do
 from channels.email.sending.transfer import NO_UTF8
 
 MAILBOX = "there is no such mailbox"
@@ -117,6 +117,7 @@ TRAPS = [
     ("RCPT: 550 5.7.1 no", RECIPIENT),
     ("RCPT: 550 5.1.0 no", "the address was refused"),
     ("RCPT: 550 Empfänger hier unbekannt", MAILBOX),
+    ("AUTH: 454 4.7.0 later", "our own relay cannot check our sign-in for now"),
     ("AUTH: 535 5.7.8 user unknown", "our own relay does not take our sign-in"),
     ("RCPT: 452 4.2.2 no", FULL),
     ("RCPT: 452 4.2.1 no", LATER),
@@ -152,3 +153,33 @@ def test_a_refusal_is_said_in_plain_words(said: str, meaning: str) -> None:
 )
 def test_what_no_server_said_or_nobody_can_tell_stays_as_it_is(said: str) -> None:
     assert in_words(said) == said
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("connecting: 554 5.7.1 You are on a block list", LISTED),
+        ("connecting: 554 No SMTP service; Bad DNS PTR resource record.", NAMELESS),
+        ("connecting: 421 too many", "the relay is there and asks to come again later"),
+        ("connecting: 554 Too many connections from your host", "the relay is there and asks to come again later"),
+        ("connecting: 550 bad helo", "the relay does not take the name that this machine has"),
+        ("connecting: 554 no", "the relay is there and refuses us"),
+        ("connecting: SMTPConnectError: Error connecting to mx.example on port 25", "check host, port and tls"),
+        ("connecting: the relay does not offer STARTTLS: is smtp.port right?", "set tls: implicit"),
+        ("connecting: the relay offers no way to sign in that we know", "is tls right?"),
+        ("connecting: smtp.ca_file cannot be read: nowhere.pem", "correct smtp.ca_file"),
+        ("connecting: SSLCertVerificationError: certificate verify failed", "smtp.host has to be the name"),
+        ("AUTH: 454 4.7.0 later", "our own relay cannot check our sign-in for now: try again later"),
+        ("AUTH: 535 5.7.8 no", "are username and password right?"),
+        ("MAIL: 451 later", "the relay is there and asks to come again later"),
+        ("MAIL: 554 5.7.1 blocked using zen.spamhaus.org", LISTED),
+        ("MAIL: TimeoutError: ", "the relay is there and says nothing"),
+    ],
+)
+def test_a_hint_is_about_what_our_relay_refused(said: str, hint: str) -> None:
+    assert what_to_do(said).startswith(hint)
+
+
+@pytest.mark.parametrize("said", ["MAIL: 550 5.7.1 not you", "RCPT: 550 no such user", "dot: 554 spam", ""])
+def test_no_hint_is_given_where_it_depends_on_what_was_asked(said: str) -> None:
+    assert what_to_do(said) == ""

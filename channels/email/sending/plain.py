@@ -18,6 +18,7 @@ _OURS = {
     "MAIL": "our own relay takes no mail from this account",
 }
 """Said before the recipient was named: it says nothing of them."""
+_SIGN_IN_LATER = "our own relay cannot check our sign-in for now"
 _LATER = "that server asks to come again later"
 
 _NO_MAILBOX = "there is no such mailbox: ask the customer for another address"
@@ -127,7 +128,8 @@ def in_words(said: str) -> str:
 def _meaning(said: str) -> str | None:
     stage, reply = _STAGE.match(said), _REPLY.match(said)
     if stage is not None and stage[1] in _OURS:
-        return _OURS[stage[1]]
+        later = reply is not None and reply[1] == "4"
+        return _SIGN_IN_LATER if later and stage[1] == "AUTH" else _OURS[stage[1]]
     if reply is None:
         return None
     status = _STATUS.search(said)
@@ -137,3 +139,39 @@ def _meaning(said: str) -> str | None:
     if sure or reply[1] == "4":
         return sure or _LATER
     return _VAGUE.get(code) or _BY_SUBJECT.get(code.partition(".")[0])
+
+
+_RELAY_LATER = (
+    "the relay is there and asks to come again later: set fewer smtp.connections, or ask whoever looks after it"
+)
+_RELAY_REFUSES = "the relay is there and refuses us: ask whoever looks after it"
+_RELAY_SAYS = [
+    (re.compile(f"(?i){words}"), hint)
+    for words, hint in (
+        (r"does not offer STARTTLS", "set tls: implicit (mostly at port 465), or the port at which it offers STARTTLS"),
+        (r"no way to sign in", "is tls right? Relays take passwords after TLS alone: starttls at port 587, or implicit at 465; or remove username and password, if it wants none"),
+        (r"ca_file cannot be read", "correct smtp.ca_file"),
+        (r"certificate", "smtp.host has to be the name in the relay's certificate; an authority of your own goes into smtp.ca_file"),
+        (r"\bhelo\b|\behlo\b|host ?name", "the relay does not take the name that this machine has for itself: give it a full host name that the DNS knows"),
+    )
+]  # fmt: skip
+
+
+def what_to_do(said: str) -> str:
+    """About a refusal of our own relay, as `in_words` has it; empty where it depends on what was asked of it."""
+    stage, reply = _STAGE.match(said), _REPLY.match(said)
+    if stage is None or stage[1] not in _OURS:
+        return ""
+    if stage[1] == "AUTH":
+        later = reply is not None and reply[1] == "4"
+        return f"{_SIGN_IN_LATER}: try again later" if later else "are username and password right?"
+    spoken = _ADDRESS.sub("X", said)
+    meant = next((meaning for words, meaning in _BY_WORDS if reply and words.search(spoken)), "")
+    if meant in (_LISTED, _NAMELESS):
+        return meant
+    if reply is not None and (reply[1] == "4" or meant == _TOO_MUCH):
+        return _RELAY_LATER
+    if stage[1] == "MAIL":
+        return "" if reply else "the relay is there and says nothing: try again later"
+    hint = next((hint for words, hint in _RELAY_SAYS if words.search(spoken)), "")
+    return hint or (_RELAY_REFUSES if reply else "check host, port and tls")
