@@ -175,6 +175,16 @@ async def test_an_automatic_answer_is_one_thread_with_what_it_answers(relayed: R
     assert await asyncio.to_thread(relayed.threads, bea) in ("(1 2)", "(2 1)")
 
 
+async def test_an_address_with_dots_that_standards_do_not_have_is_answered(relayed: Relayed) -> None:
+    wild = "carl..b.@customer.example"
+    await relayed.write(wild, mail("wild", sender=wild))
+    (asked,) = await relayed.accepted(1)
+    assert asked.sender.address == wild
+    row = await relayed.ended(await relayed.answer(asked))
+    assert row.state is D.SENT, row.detail
+    assert (await relayed.box(wild))["To"].addresses[0].addr_spec == wild
+
+
 async def test_a_mailbox_that_is_not_there_fails_in_plain_words(relayed: Relayed) -> None:
     await relayed.write("unknown@customer.example", mail("u", sender="unknown@customer.example"))
     (asked,) = await relayed.accepted(1)
