@@ -67,7 +67,7 @@ def _outcome(row: Row, of_conversation: Sequence[Row], in_words: InWords) -> Out
         case DeliveryState.FAILED:
             words = "came back" if detail.startswith("bounced") else "not delivered"
         case DeliveryState.UNKNOWN:
-            words = "nobody knows whether it arrived"
+            words, at = "nobody knows whether it arrived", None
         case DeliveryState.WITHDRAWN:
             words, why = (detail, "") if detail.startswith("withdrawn") else ("withdrawn", why)
     return Outcome(recipient=row.recipient, state=row.state, words=words, at=at, why=why, said=said)

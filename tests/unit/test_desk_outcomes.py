@@ -101,7 +101,7 @@ def test_raw_words_stood_where_people_read(
     row = replace(ROW, state=state, attempt=attempt, detail=detail)
     (found,) = outcomes([row], [row], in_words)
     assert (found.words, found.why, found.said) == (words, why, said)
-    moments = {D.PENDING: None, D.ATTEMPTING: None, D.DEFERRED: LATER}
+    moments = {D.PENDING: None, D.ATTEMPTING: None, D.DEFERRED: LATER, D.UNKNOWN: None}
     assert found.at == moments.get(state, NOW)
 
 

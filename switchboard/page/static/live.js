@@ -2,11 +2,12 @@
 import { html, render, useEffect, useRef, useState } from "/static/vendor/htm-preact.js";
 import { SignIn, TOKEN, resume } from "/static/session.js";
 import { Chat, chatUrl, newId } from "/chat-static/chat.js";
-import { Deferred, described, Enclosed, enclosed, NOTHING, Undo, Unknown } from "/static/mail.js";
+import { added, described, Drafts, Enclosed, enclosed, isEmpty, NOTHING, Outcomes, Undo, underWay } from "/static/mail.js";
 
 const STATES = ["received", "queued", "answering", "answered", "held", "closed", "dead_letter"];
 const OPEN = ["queued", "answering"];
 const CHANNELS = { email: "Email", chat: "Chat", web_form: "Web form", phone_log: "Phone" };
+const NO_LINE = { waiting: [], mine: [], unsent: [] };
 const words = (name) => name.replace("_", " ");
 
 // --- talking to the desk ---------------------------------------------------------------------------------------
@@ -166,42 +167,59 @@ function Triage({ waiting, recent, now }) {
 
 // --- 3: the desk -----------------------------------------------------------------------------------------------
 
-function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
+function Desk({ token, me, mine, waiting, unsent, now, signIn, signOut }) {
   const [open, setOpen] = useState(null);
-  const [text, setText] = useState("");
-  const [mail, setMail] = useState(NOTHING);
-  const [undo, setUndo] = useState([]);
+  // Conversation → what is being written for it: words for one customer never stand in another's box.
+  const [drafts, setDrafts] = useState({});
+  const [fresh, setFresh] = useState([]);
   const [notice, setNotice] = useState("");
   const [busy, setBusy] = useState(false);
   const reply = useRef(null), conversation = useRef(null), first = useRef(null);
-  const sending = useRef({ text: "", key: "" });
+  const sending = useRef({}), withdrawn = useRef(new Set()), opened = useRef(null), whose = useRef("");
+  opened.current = open;
+  const at = open ? open.item.conversation_id : "";
+  const { text, mail } = drafts[at] || NOTHING;
+  const write = (conversation, reference, change) =>
+    setDrafts((old) => ({ ...old, [conversation]: { reference, ...change(old[conversation] || NOTHING) } }));
+  const setText = (words) => write(at, open.item.reference, (old) => ({ ...old, text: words }));
+  const setMail = (enclosures) => write(at, open.item.reference, (old) => ({ ...old, mail: enclosures }));
+  const discard = (conversation) => setDrafts(({ [conversation]: _, ...others }) => others);
   const path = (verb) => `/work-items/${encodeURIComponent(open.item.id)}${verb}`;
 
   // One key per answer until the server has said yes: sending again after a lost response never makes two.
   const keyFor = (words) => {
     const whole = `${words}\n${described(mail)}`;
-    if (sending.current.text !== whole) sending.current = { text: whole, key: newId() };
-    return sending.current.key;
+    if (!sending.current[at] || sending.current[at].whole !== whole) sending.current[at] = { whole, key: newId() };
+    return sending.current[at].key;
   };
-  const sent = () => { sending.current = { text: "", key: "" }; setText(""); setMail(NOTHING); };
+  const sent = () => { delete sending.current[at]; discard(at); };
   const answer = async (words) => ({ text: words, key: keyFor(words), ...(open.item.channel === "email" ? await enclosed(token, mail) : {}) });
-  const waits = (made) => {
-    if (!made || !made.not_before) return;
-    const until = Date.now() + (new Date(made.not_before) - new Date(made.created_at));
-    setUndo((old) => [...old.filter((each) => each.until > Date.now()), { id: made.id, reference: made.reference, text: made.text, until }]);
-  };
+  // The line tells what waits, in every tab of its author. What was sent just now is here before it.
+  const waits = (made) => made && made.not_before && setFresh((old) => [...old, { ...made, undo_until: made.not_before }]);
+  useEffect(() => setFresh((old) => old.filter((each) => !unsent.some((one) => one.id === each.id))), [unsent]);
+  const gone = (id) => withdrawn.current.has(id) || (open && open.answers.some((each) => each.id === id && !each.undo_until));
+  const undo = me ? [...unsent, ...fresh.filter((each) => !unsent.some((one) => one.id === each.id))]
+    .filter((each) => !gone(each.id))
+    .map((each) => ({ ...each, until: new Date(each.undo_until).getTime() + me.ahead })) : [];
   const withdraw = (mine) => doing(async () => {
-    await call(token, "POST", `/replies/${encodeURIComponent(mine.id)}/withdraw`);
-    setUndo((old) => old.filter((each) => each.id !== mine.id));
-    if (open && !text) setText(mine.text);
-    setTimeout(() => (reply.current || first.current).focus(), 50);
-    setNotice(`Withdrawn: nothing was sent. ${mine.reference} waits for an answer again.`);
+    const given = await call(token, "POST", `/replies/${encodeURIComponent(mine.id)}/withdraw`)
+      .catch((error) => { throw Object.assign(error, { reply: mine.id }); });
+    withdrawn.current.add(mine.id);
+    setFresh((old) => old.filter((each) => each.id !== mine.id));
+    const before = drafts[given.conversation_id] || NOTHING;
+    write(given.conversation_id, given.reference, (old) => added(old, given));
+    const here = opened.current && opened.current.item.conversation_id === given.conversation_id;
+    setTimeout(() => ((here && reply.current) || first.current).focus(), 50);
+    const all = given.cc.length || given.files.length ? "All that it had is" : "Your words are";
+    setNotice(`Withdrawn: nothing was sent. ${given.reference} waits for an answer again. ${all} ${here
+      ? `in the box${isEmpty(before) ? " again" : ", below what you had written"}.` : `kept as a draft: in its box when you open ${given.reference}.`}`);
+    if (here) setOpen(await call(token, "GET", `/work-items/${encodeURIComponent(opened.current.item.id)}`));
   });
-  const settle = (mine, arrived) => doing(async () => {
-    await call(token, "POST", `/replies/${encodeURIComponent(mine.id)}/settle`, { sent: arrived });
+  const settle = (mine, recipient, arrived) => doing(async () => {
+    await call(token, "POST", `/replies/${encodeURIComponent(mine.id)}/settle`, { sent: arrived, recipient });
     setOpen(await call(token, "GET", path("")));
     setTimeout(() => reply.current && reply.current.focus(), 50);
-    setNotice(arrived ? "Noted as sent." : "It is sent again.");
+    setNotice(arrived ? `Noted as sent to ${recipient}.` : `It is sent again to ${recipient}.`);
   });
 
   const retry = (mine) => doing(async () => {
@@ -220,6 +238,7 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
         setNotice("Not sent: the customer has written again. Read it, then send.");
       } else {
         setNotice([error.message, error.hint].filter(Boolean).join(" — "));
+        if (error.code === "too-late") withdrawn.current.add(error.reply);
         if (error.code === "lease-lost") setOpen(null);
       }
     }
@@ -229,10 +248,19 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
     const item = await call(token, "POST", id ? `/work-items/${encodeURIComponent(id)}/accept` : "/work-items/next");
     if (!item) { setNotice("Nobody waits."); return; }
     setOpen(item);
-    sent();
     setTimeout(() => reply.current && reply.current.focus(), 50);
   });
   const show = (id) => doing(async () => setOpen(await call(token, "GET", `/work-items/${encodeURIComponent(id)}`)));
+  const openDraft = (conversation) => {
+    const of = (item) => item.conversation_id === conversation;
+    if (mine.some(of)) return () => show(mine.find(of).id);
+    return waiting.some(of) ? () => take(waiting.find(of).id) : null;
+  };
+  // Somebody else has signed in: nothing of who was here before is theirs.
+  useEffect(() => {
+    if (me && whose.current && whose.current !== me.name) { setOpen(null); setDrafts({}); setFresh([]); setNotice(""); }
+    if (me) whose.current = me.name;
+  }, [me]);
   const finish = (words, disposition = "no_answer_needed") => doing(async () => {
     const body = { epoch: open.item.epoch, answers_through: open.highest_seq, disposition };
     const done = await call(token, "POST", path("/complete"), words ? { ...body, ...(await answer(words)) } : body);
@@ -284,7 +312,16 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
       setNotice(`${fresh.item.reference} is done: nothing else was open.`);
     }, () => {});
   }, [Boolean(held), busy]);
-  useEffect(() => { if (conversation.current) conversation.current.scrollTop = conversation.current.scrollHeight; }, [open]);
+  // A mail's way is no change of the item: look while there is one under way.
+  const moving = open && open.answers.some(underWay) ? open.item.id : "";
+  useEffect(() => {
+    if (!moving) return undefined;
+    const timer = setInterval(() => call(token, "GET", `/work-items/${encodeURIComponent(moving)}`).then(
+      (found) => setOpen((old) => (old && old.item.id === moving ? { ...old, answers: found.answers } : old)), () => {}), 3000);
+    return () => clearInterval(timer);
+  }, [moving, token]);
+  const shown = open ? `${open.item.id} ${open.messages.length} ${open.answers.length}` : "";
+  useEffect(() => { if (conversation.current) conversation.current.scrollTop = conversation.current.scrollHeight; }, [shown]);
   useEffect(() => {
     const keys = (event) => {
       if (/INPUT|TEXTAREA/.test(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey || !me) return;
@@ -299,7 +336,7 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
   const lines = open ? [
     ...open.messages.map((m) => ({ id: m.id, at: m.at, who: m.sender_name || m.sender || "customer", text: m.text, note: m.is_note ? "internal note, the customer has no copy" : m.automatic ? `${words(m.automatic)}, written by a machine` : m.verdict })),
     ...open.answers.map((a) => ({ id: a.id, at: a.at, who: a.author, text: a.text, mine: true, answer: a,
-      note: [a.delivery, a.cc.length && `copies: ${a.cc.join(", ")}`, a.files.length && `files: ${a.files.join(", ")}`].filter(Boolean).join(" · ") })),
+      note: [a.cc.length && `copies: ${a.cc.join(", ")}`, a.files.length && `files: ${a.files.join(", ")}`].filter(Boolean).join(" · ") })),
   ].sort((a, b) => a.at.localeCompare(b.at)) : [];
   const others = mine.filter((item) => !open || item.id !== open.item.id);
 
@@ -309,17 +346,17 @@ function Desk({ token, me, mine, waiting, now, signIn, signOut }) {
     ${!me && html`<${SignIn} signIn=${signIn} />`}
     ${me && html`
       <div class="row"><button class="primary" ref=${first} disabled=${busy} onClick=${() => take()}>Take the next (${waiting.length}) <kbd aria-hidden="true">n</kbd></button>
-        ${others.map((item) => html`<button key=${item.id} onClick=${() => show(item.id)}>${item.reference}</button>`)}</div>
+        ${others.map((item) => html`<button key=${item.id} disabled=${busy} onClick=${() => show(item.id)}>${item.reference}</button>`)}</div>
       <p role="status" class=${notice ? "notice" : ""}>${notice}</p>
       <${Undo} waiting=${undo} now=${now} withdraw=${withdraw} />
+      <${Drafts} drafts=${drafts} at=${at} open=${openDraft} discard=${discard} busy=${busy} />
       ${!open && html`<p class="empty">Take the next work item: the most urgent promise comes first.</p>`}
       ${open && html`
         <h3>${open.item.reference} · ${CHANNELS[open.item.channel]} · <${Tier} tier=${open.item.tier} /> ${due(open.item.deadline, now)}</h3>
         <div class="conversation" tabindex="0" role="region" aria-label="Conversation" ref=${conversation}><ol class="log">
-          ${lines.map((l) => html`<li key=${l.id} class=${l.mine ? "mine" : ""}><span class="soft">${l.who} · ${l.note}</span>
+          ${lines.map((l) => html`<li key=${l.id} class=${l.mine ? "mine" : ""}><span class="soft">${[l.who, l.note].filter(Boolean).join(" · ")}</span>
             <div class="bubble" dir="auto">${l.text}</div>
-            ${l.answer && l.answer.is_deferred && html`<${Deferred} answer=${l.answer} retry=${retry} busy=${busy} />`}
-            ${l.answer && l.answer.is_unknown && html`<${Unknown} answer=${l.answer} settle=${settle} busy=${busy} />`}</li>`)}</ol></div>
+            ${l.answer && html`<${Outcomes} answer=${l.answer} settle=${settle} retry=${retry} busy=${busy} />`}</li>`)}</ol></div>
         <details><summary>Why is this here?</summary><ul>
           ${[open.item.reason, ...(open.messages.findLast((m) => !m.is_note && m.why.length) || { why: [] }).why].filter(Boolean).map((w) => html`<li>${w}</li>`)}</ul></details>
         ${written ? html`<label for="reply-text">Your answer</label>
@@ -368,13 +405,14 @@ function Held({ token }) {
 function App() {
   const [token, setToken] = useState("");
   const [me, setMe] = useState(null);
-  const [line, setLine] = useState({ waiting: [], mine: [] });
+  const [line, setLine] = useState(NO_LINE);
   const [live, setLive] = useState({ ledger: null, recent: [] });
   const help = useRef(null);
   const now = useNow();
 
   const signIn = async (secret) => {
-    setMe(await call(secret, "GET", "/me"));
+    const who = await call(secret, "GET", "/me");
+    setMe({ ...who, ahead: Date.now() - new Date(who.now) });  // this clock, of the server's
     sessionStorage.setItem(TOKEN, secret);
     setToken(secret);
   };
@@ -382,7 +420,7 @@ function App() {
     sessionStorage.removeItem(TOKEN);
     setToken("");
     setMe(null);
-    setLine({ waiting: [], mine: [] });
+    setLine(NO_LINE);
     setLive({ ledger: null, recent: [] });
   };
   useEffect(() => {
@@ -401,7 +439,7 @@ function App() {
     <main>
       <${Customer} />
       <${Triage} waiting=${line.waiting} recent=${live.recent} now=${now} />
-      <${Desk} token=${token} me=${me} mine=${line.mine} waiting=${line.waiting} now=${now} signIn=${signIn} signOut=${signOut} />
+      <${Desk} token=${token} me=${me} mine=${line.mine} waiting=${line.waiting} unsent=${line.unsent} now=${now} signIn=${signIn} signOut=${signOut} />
     </main>
     <footer><button onClick=${() => help.current.showModal()}>Keys <kbd>?</kbd></button>${" · "}
       <a href="/rules">rules</a> · <a href="/forms/contact">contact form</a> · <a href="/chat/website">chat page</a> · <a href="/openapi.json">API</a></footer>
