@@ -411,8 +411,8 @@ class TestLedger:
     ) -> None:
         monkeypatch.setattr(domains_, "SLOW_S", 0.2)
         monkeypatch.setattr(hand_, "OF_DOMAIN", 50)
-        monkeypatch.setattr(hand_, "MOST", 120)
-        monkeypatch.setattr(domains_, "PATIENCE_S", 1.0)
+        monkeypatch.setattr(sender_, "MOST", 120)
+        monkeypatch.setattr(domains_, "PATIENCE_S", 60.0)
         smtp = {"host": "127.0.0.1", "port": sink.port, "tls": "none"}
         async with edge(tmp_path, {"email": {"support": {"address": "help@shop.example", "smtp": smtp}}}) as site:
             slow = []
