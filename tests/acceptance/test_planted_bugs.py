@@ -27,8 +27,8 @@ class Case:
 CASES = {
     "ack_before_confirm": Case([Fault(0, 0.6, "kill", "router", 0.1)], ["I6 acked early"]),
     "retry_after_dot": Case([Fault(0, 0.05, "refuse", "smtp", 8.0, "stored: reset")], ["I2 mail twice"]),
-    "no_dedupe": Case([], ["I1 accepted twice"]),
-    "stale_epoch": Case([], ["I7 stale epoch"], dawdles=0.4),
+    "no_dedupe": Case([], ["I1 accepted twice"], interactions=50),
+    "stale_epoch": Case([], ["I7 stale epoch"], dawdles=0.4, interactions=60),
     "publish_out_of_seq": Case([Fault(0, 0.05, "pause", "broker", 4.0)], ["I3 out of order", "I3 lane out of order"]),
 }
 
