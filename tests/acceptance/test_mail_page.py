@@ -333,6 +333,12 @@ async def test_one_word_settled_all_recipients_of_a_mail(browser: Browser, patie
     ann, bob = (page.get_by_role("group", name=f"Sent or resend? The mail to {who}") for _, who, _ in found)
     await expect(ann).to_be_visible(timeout=20_000)
     await expect(bob).to_be_visible()
+    # The list in the conversation was a scroll area of its own in a narrow window, and began at its oldest words.
+    at_the_end = "each => Math.abs(each.scrollTop + each.clientHeight - each.scrollHeight) < 2"
+    await page.wait_for_function(f"({at_the_end})(document.querySelector('.conversation'))")
+    assert await page.evaluate(
+        "(each => each.scrollHeight <= each.clientHeight)(document.querySelector('.conversation ol'))"
+    )
     await bob.get_by_role("button", name="Send it again to bob@example.net").click()
     await expect(page.get_by_text("It is sent again to bob@example.net.")).to_be_visible()
     await expect(bob).not_to_be_visible()

@@ -2,7 +2,7 @@
 import { html, render, useEffect, useRef, useState } from "/static/vendor/htm-preact.js";
 import { SignIn, TOKEN, resume } from "/static/session.js";
 import { Chat, chatUrl, newId } from "/chat-static/chat.js";
-import { added, described, Drafts, Enclosed, enclosed, isEmpty, NOTHING, Outcomes, Undo, underWay } from "/static/mail.js";
+import { added, described, Drafts, Enclosed, enclosed, isEmpty, isUnknown, NOTHING, Outcomes, Undo, underWay } from "/static/mail.js";
 
 const STATES = ["received", "queued", "answering", "answered", "held", "closed", "dead_letter"];
 const OPEN = ["queued", "answering"];
@@ -320,7 +320,7 @@ function Desk({ token, me, mine, waiting, unsent, now, signIn, signOut }) {
       (found) => setOpen((old) => (old && old.item.id === moving ? { ...old, answers: found.answers } : old)), () => {}), 3000);
     return () => clearInterval(timer);
   }, [moving, token]);
-  const shown = open ? `${open.item.id} ${open.messages.length} ${open.answers.length}` : "";
+  const shown = open ? `${open.item.id} ${open.messages.length} ${open.answers.length} ${open.answers.filter(isUnknown).length}` : "";
   useEffect(() => { if (conversation.current) conversation.current.scrollTop = conversation.current.scrollHeight; }, [shown]);
   useEffect(() => {
     const keys = (event) => {

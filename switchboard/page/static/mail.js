@@ -88,6 +88,7 @@ export function Drafts({ drafts, at, open, discard, busy }) {
 
 const UNDER_WAY = ["pending", "attempting", "deferred"];
 export const underWay = ({ outcomes }) => !outcomes.length || outcomes.some(({ state }) => UNDER_WAY.includes(state));
+export const isUnknown = ({ outcomes }) => outcomes.some(({ state }) => state === "unknown");
 
 function moment(at) {
   const when = new Date(at), today = when.toDateString() === new Date().toDateString();
