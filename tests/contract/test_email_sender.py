@@ -315,6 +315,12 @@ class TestLedger:
             await self.settled(site, await self.request(site, id=f"r{n}", conversation_id=f"r{n}"), D.SENT)
         assert await site.database.read(alarms) == ["relay.refused", "relay.recovered"]
 
+    async def test_mails_that_end_at_the_same_time_tell_of_the_relay_once(self, site: Edge) -> None:
+        alarm = RelayAlarm(site.context, "support", "own")
+        await asyncio.gather(alarm.refused("MAIL: 550 no"), alarm.refused("MAIL: 550 no"))
+        await asyncio.gather(alarm.clear(), alarm.clear())
+        assert await site.database.read(alarms) == ["relay.refused", "relay.recovered"]
+
     @pytest.mark.parametrize("machines", [True, False])
     async def test_a_relay_that_refuses_one_return_path_gets_the_mail_with_the_other(
         self, site: Edge, sink: SmtpSink, machines: bool, monkeypatch: pytest.MonkeyPatch

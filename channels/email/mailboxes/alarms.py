@@ -28,8 +28,11 @@ class Alarm:
     async def sound(self, kind: str, subject: str, **data: Any) -> None:
         """Once until `clear`. Never raises: an alarm that cannot be written is logged, and tried again next time."""
         log.error(f"a {self.what} needs a person", which=self._mailbox, alarm=kind, why=subject)
-        if kind not in self._raised and await self._put(kind, subject, data):
-            self._raised.add(kind)
+        if kind in self._raised:
+            return
+        self._raised.add(kind)  # at once: others may say the same meanwhile
+        if not await self._put(kind, subject, data):
+            self._raised.discard(kind)
 
     async def clear(self) -> None:
         """The mailbox is read: what kept us out is over. What becomes of mails is another matter, and said once."""

@@ -20,5 +20,6 @@ class RelayAlarm(Alarm):
         await self.sound(REFUSED, f"the relay refuses {self._mail}: {why}", what_to_do="switchboard channels check")
 
     async def clear(self) -> None:
-        if self._raised and await self._put(RECOVERED, f"the relay takes {self._mail} again", {}):
-            self._raised.clear()
+        over, self._raised = self._raised, set()  # at once: other mails go through meanwhile
+        if over and not await self._put(RECOVERED, f"the relay takes {self._mail} again", {}):
+            self._raised |= over
