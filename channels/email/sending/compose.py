@@ -153,9 +153,18 @@ def subject(reply: Reply) -> str:
     elif not base.lower().startswith(("re:", "aw:", "sv:", "antw:")):
         base = f"Re: {base}"
     base = base[:SUBJECT_CHARS]
-    # As a word of its own: SB-104 is not named by SB-1042.
-    named = re.search(rf"(?<![\w-]){re.escape(reply.reference)}(?![\w-])", base)
-    return base if named else f"{base} [{reply.reference}]"
+    return base if _names(base, reply.reference) else f"{base} [{reply.reference}]"
+
+
+def _names(words: str, reference: str) -> bool:
+    """As a word of its own: SB-104 is not named by SB-1042."""
+    at = words.find(reference)
+    while at >= 0:
+        beside = words[max(0, at - 1) : at] + words[at + len(reference) :][:1]
+        if not any(each.isalnum() or each in "_-" for each in beside):
+            return True
+        at = words.find(reference, at + 1)
+    return False
 
 
 _NOT_IN_ID = re.compile(r"[\s<>]")
