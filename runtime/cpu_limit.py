@@ -7,38 +7,53 @@ that never looks at signals is not stopped by it: `loop_watch` is for that.
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
+from typing import Self
 
 
-class TooLong(Exception):
-    """What runs had used up its processor time. A retry does not help: the same in takes as long again."""
+class TooLong(BaseException):
+    """A piece of work had used up its processor time. A retry does not help: the same in takes as long again. No
+    `Exception`, so that only those catch it who know what to do without the work's result."""
 
 
-_armed = False
+class CpuLimit:
+    """`with` it around several pieces of work, and call `again` before each: `TooLong` is raised inside a piece that
+    takes longer than `seconds` of processor time. After each that did, the next ones get half as long, but `least`:
+    all of many together must come to an end, too. Without effect outside the main thread. Not to be nested; nothing
+    inside may await."""
+
+    _armed: "CpuLimit | None" = None
+
+    def __init__(self, seconds: float, least: float) -> None:
+        self._seconds, self._least = seconds, least
+        self._works = threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> Self:
+        if self._works:
+            if signal.getsignal(signal.SIGPROF) is not _went_off:
+                signal.signal(signal.SIGPROF, _went_off)
+            CpuLimit._armed = self
+        return self
+
+    def again(self) -> None:
+        """The next piece begins."""
+        if self._works:
+            signal.setitimer(signal.ITIMER_PROF, self._seconds)
+
+    def halve(self) -> None:
+        self._seconds = max(self._least, self._seconds / 2)
+
+    def __exit__(self, *_: object) -> None:
+        if self._works:
+            try:
+                CpuLimit._armed = None
+            finally:  # it may have gone off just now
+                signal.setitimer(signal.ITIMER_PROF, 0)
+                CpuLimit._armed = None
 
 
-def _raise(_signal: int, _frame: FrameType | None) -> None:
-    if _armed:  # a signal that was on its way when the work ended concerns nobody
+def _went_off(_signal: int, _frame: FrameType | None) -> None:
+    limit = CpuLimit._armed
+    if limit is not None:  # a signal that was on its way when the work ended concerns nobody
+        limit.halve()
         raise TooLong("it took too much processor time and was stopped")
-
-
-@contextmanager
-def cpu_limit(seconds: float) -> Iterator[None]:
-    """Raise `TooLong` inside after so many seconds of processor time, and again after each further such span: whoever
-    catches it inside goes on with the next piece of work. Without effect outside the main thread. Not to be nested;
-    nothing inside may await."""
-    global _armed
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    if signal.getsignal(signal.SIGVTALRM) is not _raise:
-        signal.signal(signal.SIGVTALRM, _raise)
-    _armed = True
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds, seconds)
-    try:
-        yield
-    finally:
-        _armed = False
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)

@@ -4,7 +4,7 @@ A host reads records, asks `read` what they are, fetches facts and policies for 
 lets `step` decide. No clock, no IO, no state; batch in, batch out, in the same order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -31,13 +31,21 @@ def read(records: Sequence[Input]) -> list[Interaction | Invalid]:
 
 
 def step(
-    batch: Sequence[Interaction | Invalid], policies: Mapping[str, Policy], facts: Mapping[str, Facts], now: datetime
+    batch: Sequence[Interaction | Invalid],
+    policies: Mapping[str, Policy],
+    facts: Mapping[str, Facts],
+    now: datetime,
+    *,
+    before_each: Callable[[], None] = lambda: None,
 ) -> list[Decision | Invalid]:
-    """One result per record, in the same order. `policies` has every version named by the batch."""
+    """One result per record, in the same order. `policies` has every version named by the batch. `before_each`
+    decision: for a host that stops those that never end."""
     unknown = Facts()
-    return [
-        item
-        if isinstance(item, Invalid)
-        else decide_safely(policies[item.policy_version], item, facts.get(item.id, unknown), now)
-        for item in batch
-    ]
+    results: list[Decision | Invalid] = []
+    for item in batch:
+        if isinstance(item, Invalid):
+            results.append(item)
+        else:
+            before_each()
+            results.append(decide_safely(policies[item.policy_version], item, facts.get(item.id, unknown), now))
+    return results

@@ -7,6 +7,7 @@ from rules.engine import RuleResult, evaluate
 from rules.policy import Policy
 from rules.priority import Priority, can_wait, prioritise
 from rules.templates import TemplateError
+from runtime.cpu_limit import TooLong
 from schemas import ids
 from schemas.decision import CloseReason, Outcome
 from schemas.limits import TEXT_CHARS
@@ -64,10 +65,11 @@ def decide(
 
 
 def decide_safely(policy: Policy, interaction: Interaction, facts: Facts, now: datetime) -> Decision:
-    """Total: an error while deciding sends the interaction to the human queue (Sieve's implicit keep, RFC 5228)."""
+    """Total: an error while deciding sends the interaction to the human queue (Sieve's implicit keep, RFC 5228), and so
+    does a decision that did not come to an end, in whatever rule it was."""
     try:
         return decide(policy, interaction, facts, now)
-    except Exception as error:
+    except (Exception, TooLong) as error:
         result = RuleResult()
         fallback = policy.source.default_queue
         return _decision(
