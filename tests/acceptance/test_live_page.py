@@ -117,6 +117,17 @@ async def test_a_question_that_needs_nobody_is_answered_at_once_and_says_why(bro
     assert wrong == []
 
 
+async def test_the_desk_is_there_where_no_chat_is(browser: Browser, town: Running) -> None:
+    """The page stayed empty in a process of agents alone, and wherever no chat was set up."""
+    page = await browser.new_page()
+    await page.route("**/chat-static/chat.js", lambda route: route.fulfill(status=404))
+    await page.goto(town.stage.http)
+    await expect(page.locator("#queue")).to_contain_text("Shown to who is signed in")
+    await sign_in(page, town)
+    await expect(page.locator("#queue")).to_contain_text("Nobody waits")
+    await expect(page.locator("#customer")).to_have_count(0)
+
+
 async def test_newer_messages_stop_the_answer_and_show_themselves(browser: Browser, town: Running) -> None:
     page, _ = await opened(browser, town.stage.http)
     customer = page.get_by_label("Write as the customer")

@@ -233,3 +233,11 @@ def test_a_field_that_is_too_long_hides_none_behind_it() -> None:
         "Order",
         "Where is it?",
     )
+
+
+def test_an_id_in_encoded_words_is_the_id() -> None:
+    """Python's own library writes ids so that are longer than a line: such answers began conversations of their own."""
+    words = "=?utf-8?q?=3Csb=2Eh7gm265bcnia3fpwlk4oq3msk4=2E154f954ac8c268a5?=\n =?utf-8?q?2547=2E637ed6196d0476b1=40shop=2Eexample=3E?="
+    found = told(f"From: ann@example.org\nSubject: x\nIn-Reply-To: {words}\nReferences: <1@x> {words}\n\nhi")
+    expected = "sb.h7gm265bcnia3fpwlk4oq3msk4.154f954ac8c268a52547.637ed6196d0476b1@shop.example"
+    assert (found["in_reply_to"], found["references"]) == ([expected], ["1@x", expected])

@@ -211,7 +211,9 @@ def address_of(value: str) -> str:
 
 def ids(value: str) -> list[str]:
     """Message-IDs without brackets, in order, each once. Ids in the wild have no brackets, spaces or both."""
-    line = clean_line(value[:MAX_FIELD])
+    value = value[:MAX_FIELD]
+    # Some libraries write ids that are longer than a line as encoded words (RFC 2047 §5 forbids it).
+    line = header(value) if "=?" in value else clean_line(value)
     found = [re.sub(r"\s+", "", each) for each in _ID.findall(line)]
     if not found:
         found = [word.strip('<>,;"') for word in line.split() if "@" in word or (word[:1] == "<" and len(word) > 2)]

@@ -1,8 +1,10 @@
 // The live page: a customer on the left, triage in the middle, an agent on the right, the ledger on top.
 import { html, render, useEffect, useRef, useState } from "/static/vendor/htm-preact.js";
 import { SignIn, TOKEN, resume } from "/static/session.js";
-import { Chat, chatUrl, newId } from "/chat-static/chat.js";
-import { added, described, Drafts, Enclosed, enclosed, isEmpty, isUnknown, NOTHING, Outcomes, Undo, underWay } from "/static/mail.js";
+import { added, described, Drafts, Enclosed, enclosed, isEmpty, isUnknown, newId, NOTHING, Outcomes, Undo, underWay } from "/static/mail.js";
+
+// The customer's part needs a chat in this very process; the desk does not.
+const { Chat, chatUrl } = await import("/chat-static/chat.js").catch(() => ({}));
 
 const STATES = ["received", "queued", "answering", "answered", "held", "closed", "dead_letter"];
 const OPEN = ["queued", "answering"];
@@ -143,20 +145,21 @@ function Customer() {
 
 // --- 2: triage and the queue -----------------------------------------------------------------------------------
 
-function Triage({ waiting, recent, now }) {
+function Triage({ waiting, recent, now, known }) {
+  const nobody = known ? "Nobody waits." : "Shown to who is signed in.", nothing = known ? "Nothing yet." : nobody;
   return html`<section class="card" id="queue" aria-labelledby="queue-title">
     <header><span class="step" aria-hidden="true">2</span><h2 id="queue-title">Triage decides</h2>
       <p class="soft">every decision says why; who waits is served by promise, not by luck</p></header>
-    <h3 id="waiting">Waiting for an agent (${waiting.length})</h3>
+    <h3 id="waiting">Waiting for an agent${known ? ` (${waiting.length})` : ""}</h3>
     <div class="short" tabindex="0" role="region" aria-labelledby="waiting"><ol class="list">
-      ${waiting.length === 0 && html`<li class="empty"><span></span>Nobody waits.</li>`}
+      ${waiting.length === 0 && html`<li class="empty"><span></span>${nobody}</li>`}
       ${waiting.map((w) => html`<li key=${w.id}><${Icon} channel=${w.channel} />
         <span class="text"><b>${w.reference}</b> <span dir="auto">${w.subject}</span></span><${Tier} tier=${w.tier} />
         <span class="why soft">${w.queue} · <span class=${new Date(w.deadline) < now ? "bad" : ""}>${due(w.deadline, now)}</span>${w.reason && ` · ${w.reason}`}</span></li>`)}
     </ol></div>
     <h3 id="decided">Just decided</h3>
     <div class="short" tabindex="0" role="region" aria-labelledby="decided"><ol class="list">
-      ${recent.length === 0 && html`<li class="empty"><span></span>Nothing yet.</li>`}
+      ${recent.length === 0 && html`<li class="empty"><span></span>${nothing}</li>`}
       ${recent.map((r) => html`<li key=${r.id}><${Icon} channel=${r.channel} />
         <span class="text"><b>${r.from || "somebody"}</b> <span dir="auto">${r.text}</span></span><${Tier} tier=${r.tier} />
         <span class="why soft"><span class="state"><span class=${`dot ${r.state}`}></span>${words(r.state)}</span>
@@ -435,10 +438,10 @@ function App() {
   return html`
     <div class="top" role="banner"><div class="top-row"><h1>Switchboard</h1>
       <p class="soft">Everything that was accepted is accounted for.</p></div><${Ledger} ledger=${live.ledger} /></div>
-    <nav class="jump" aria-label="Parts of the page"><a href="#customer">Customer</a><a href="#queue">Triage</a><a href="#desk">Desk</a></nav>
-    <main>
-      <${Customer} />
-      <${Triage} waiting=${line.waiting} recent=${live.recent} now=${now} />
+    <nav class="jump" aria-label="Parts of the page">${Chat && html`<a href="#customer">Customer</a>`}<a href="#queue">Triage</a><a href="#desk">Desk</a></nav>
+    <main class=${Chat ? "" : "desk-only"}>
+      ${Chat && html`<${Customer} />`}
+      <${Triage} waiting=${line.waiting} recent=${live.recent} now=${now} known=${Boolean(me)} />
       <${Desk} token=${token} me=${me} mine=${line.mine} waiting=${line.waiting} unsent=${line.unsent} now=${now} signIn=${signIn} signOut=${signOut} />
     </main>
     <footer><button onClick=${() => help.current.showModal()}>Keys <kbd>?</kbd></button>${" · "}

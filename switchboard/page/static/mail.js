@@ -4,6 +4,9 @@ import { html, useState } from "/static/vendor/htm-preact.js";
 const IMAGES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 const kib = (bytes) => (bytes < 1024 ? `${bytes} bytes` : `${Math.ceil(bytes / 1024)} KiB`);
 
+// crypto.randomUUID is there on https and localhost only.
+export const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
 const addresses = (cc) => cc.split(/[,;\s]+/).filter(Boolean);
 
 // A draft: the words, and what goes with them.
