@@ -49,7 +49,8 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
-    """Come back after a death, waiting with full jitter; give up after `max_deaths` in a row.
+    """Come back after a death, waiting with full jitter; give up after `max_deaths` in a row, once it has been ready
+    only if not `for_ever`: then what hinders it passes, and giving up would end what can go on without it.
 
     A life of `healthy_s` seconds or more starts the count anew.
     """
@@ -58,6 +59,7 @@ class RestartPolicy:
     cap_s: float = 5.0
     max_deaths: int = 8
     healthy_s: float = 10.0
+    for_ever: bool = False
 
 
 NO_RESTART = RestartPolicy(max_deaths=1)
@@ -92,6 +94,7 @@ class ChildProcess:
         self._tasks = TaskOwner()
         self._process: asyncio.subprocess.Process | None = None
         self._up = asyncio.Event()
+        self._was_ready = False
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
         self._stopping = False
 
@@ -147,7 +150,7 @@ class ChildProcess:
                 await asyncio.Event().wait()  # stop() cancels us
             deaths = 1 if loop.time() - begun >= self._restart.healthy_s else deaths + 1
             log.warning("process ended", process=self.name, reason=reason, deaths=deaths, last="\n".join(self._last))
-            if deaths >= self._restart.max_deaths:
+            if deaths >= self._restart.max_deaths and not (self._restart.for_ever and self._was_ready):
                 raise ProcessFailedError(f"{self.name}: {reason} ({deaths} in a row)")
             await asyncio.sleep(backoff(deaths - 1, self._restart.base_s, self._restart.cap_s))
 
@@ -165,6 +168,7 @@ class ChildProcess:
             problem = await self._wait_ready(process)
             if problem is None:
                 self._up.set()
+                self._was_ready = True
                 log.debug("process ready", process=self.name, pid=process.pid)
                 await process.wait()
                 problem = f"ended with status {process.returncode}"

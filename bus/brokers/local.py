@@ -27,6 +27,8 @@ FOLDER = "kafka"
 _READY_TIMEOUT_S = 55.0
 _STOP_TIMEOUT_S = 10.0
 
+_BEGIN_ANEW = "and start again: a new log begins, and what the store has is published anew"
+
 log = get_logger(__name__)
 
 
@@ -58,8 +60,9 @@ class LocalBroker:
         self._child = ChildProcess(
             self.name,
             self._command,
-            # Deaths before it was ready are counted; a data folder that cannot be opened must not be tried for ever.
-            restart=restart or RestartPolicy(base_s=0.1, cap_s=3.0, max_deaths=20),
+            # A data folder that cannot be opened must not be tried for ever when we start. Later the doors stay open,
+            # whatever takes the port or fills the disk.
+            restart=restart or RestartPolicy(base_s=0.1, cap_s=5.0, max_deaths=20, for_ever=True),
             ready=self._make_ready,
             ready_timeout_s=_READY_TIMEOUT_S,
             stop_timeout_s=_STOP_TIMEOUT_S,
@@ -104,6 +107,8 @@ class LocalBroker:
 
     def _command(self) -> Command:
         assert self._kafka is not None, "start() comes first"
+        if not self._files.are_there:
+            raise BrokerUnavailable(f"Kafka's data in {self._files.logs} are gone", hint=_BEGIN_ANEW)
         heap = f"-Xmx{self._settings.local_heap_mb}m"
         quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
         argv = [self._kafka.java, heap, "-XX:TieredStopAtLevel=1", quiet, "-cp", self._kafka.class_path]
@@ -129,6 +134,11 @@ class Files:
         self.logs = folder / "logs"
         self._ports = folder / "ports.json"
 
+    @property
+    def are_there(self) -> bool:
+        """Without them a broker never starts, however often it is tried."""
+        return (self.logs / "meta.properties").exists()
+
     def ports(self) -> tuple[int, int]:
         """(clients', controller's), the same as last time if they are free; the properties name them."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -141,7 +151,7 @@ class Files:
 
     async def format(self, kafka: KafkaProgram) -> str:
         """The id of the cluster that the data belong to; a new one if there are none."""
-        if not (self.logs / "meta.properties").exists():
+        if not self.are_there:
             shutil.rmtree(self.logs, ignore_errors=True)
             # Formatted beside and renamed in: a crash in the middle leaves nothing half made.
             scratch = self.folder / "logs.new"
@@ -154,7 +164,7 @@ class Files:
         for line in (self.logs / "meta.properties").read_text(encoding="ascii").splitlines():
             if line.startswith("cluster.id="):
                 return line.partition("=")[2].replace("\\", "")
-        raise BrokerUnavailable(f"{self.logs} is not Kafka's: it has no cluster id")
+        raise BrokerUnavailable(f"{self.logs} is not Kafka's: it has no cluster id", hint=f"remove it, {_BEGIN_ANEW}")
 
 
 def known_ports(folder: Path) -> tuple[int, int] | None:

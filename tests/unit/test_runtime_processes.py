@@ -76,6 +76,25 @@ async def test_gives_up_after_too_many_deaths_and_says_so() -> None:
     await child.stop()
 
 
+async def test_what_was_ready_once_is_tried_for_ever_where_that_is_wanted(tmp_path: Path) -> None:
+    """A broker whose port somebody else had for a minute took every door down with it."""
+    policy = RestartPolicy(base_s=0.001, cap_s=0.01, max_deaths=3, healthy_s=60.0, for_ever=True)
+    lives = tmp_path / "lives"
+    code = f"open({str(lives)!r}, 'a').write('x'); raise SystemExit(7)"
+    child = ChildProcess("child", lambda: python(code), restart=policy)
+    await child.start()
+    await until(lambda: lives.exists() and len(lives.read_text()) > 6, 20)
+    await child.stop()
+
+    async def never() -> None:
+        raise ConnectionError("never")
+
+    child = ChildProcess("child", lambda: python(code), restart=policy, ready=never)
+    with pytest.raises(ProcessFailedError, match="3 in a row"):
+        await child.start()
+    await child.stop()
+
+
 @pytest.mark.parametrize("argv", [("/nowhere/at/all",), (sys.executable, "-c", "raise SystemExit(2)")])
 async def test_a_start_that_never_becomes_ready_raises(argv: tuple[str, ...]) -> None:
     async def never() -> None:
