@@ -117,6 +117,18 @@ def offsets_behind_effects(facts: Facts) -> Iterator[Violation]:
                 yield Violation("I6", "acked early", (record.id,), f"{where}; record {record.offset} is {what}")
 
 
+def offsets_within_the_log(facts: Facts) -> Iterator[Violation]:
+    """Nobody has committed past the end of a log: what is written there next would never be read."""
+    ends: dict[tuple[str, int], int] = defaultdict(int)
+    for topic, records in facts.evidence.topics.items():
+        for record in records:
+            ends[topic, record.partition] = max(ends[topic, record.partition], record.offset + 1)
+    for (group, topic, partition), committed in facts.evidence.committed.items():
+        if topic in facts.evidence.topics and committed > (end := ends[topic, partition]):
+            where = f"{group} has committed {committed} of {topic}-{partition}"
+            yield Violation("I6", "past the end", (f"{topic}-{partition}",), f"{where}, which ends at {end}")
+
+
 # --- I7 -----------------------------------------------------------------------------------------------------------
 
 
@@ -185,6 +197,7 @@ INVARIANTS: Sequence[Invariant] = (
     lanes_in_order,
     answers_seen_in_order,
     offsets_behind_effects,
+    offsets_within_the_log,
     leases_change_hands_upwards,
     work_items_change_hands_upwards,
     nobody_writes_with_a_lost_lease,

@@ -294,6 +294,18 @@ def sender_early(w: World) -> None:
     drop(w, "deliveries", 0)
 
 
+def router_past_the_end(w: World) -> None:
+    w.committed[ROUTER, "interactions", 0] = 9
+
+
+def applier_past_the_end(w: World) -> None:
+    w.committed[APPLIER, "dead-letters", 0] = 1  # of a partition that holds nothing
+
+
+def sender_past_the_end(w: World) -> None:
+    w.committed[SENDERS, "replies", 0] = 3
+
+
 def lease_backwards(w: World) -> None:
     w.lease("outbox:0", 2, "relay2")
     w.lease("outbox:0", 1, "relay1")
@@ -361,6 +373,9 @@ BROKEN: dict[Callable[[World], None], str] = {
     delivery_early: "I6 acked early",
     dead_letter_early: "I6 acked early",
     sender_early: "I6 acked early",
+    router_past_the_end: "I6 past the end",
+    applier_past_the_end: "I6 past the end",
+    sender_past_the_end: "I6 past the end",
     lease_backwards: "I7 lease",
     lease_shared: "I7 lease",
     version_twice: "I7 version",
