@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import channels
 from channels import registry
+from schemas.errors import ConfigError
 from tests.contract.channel_contract import ChannelContract
 from tests.kit.edge import Edge, edge
 
@@ -46,10 +48,15 @@ class NoteDoor:
 class TestSuggestionBox(ChannelContract):
     @pytest.fixture
     async def door(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[NoteDoor]:
-        monkeypatch.syspath_prepend(str(EXAMPLE))
-        import suggestion_box
-
-        monkeypatch.setattr(registry, "channel", lambda name: suggestion_box.CHANNEL)
-        async with edge(tmp_path, {"web_form": {"box": {}}}) as found:
+        # As if the file lay in channels/: found by its name, and configured under it.
+        monkeypatch.setattr(channels, "__path__", [*channels.__path__, str(EXAMPLE)])
+        async with edge(tmp_path, {"suggestion_box": {"box": {}}}) as found:
             yield NoteDoor(found, tmp_path / "notes")
-        sys.modules.pop("suggestion_box", None)
+        sys.modules.pop("channels.suggestion_box", None)
+
+
+@pytest.mark.parametrize("name", ["fax", "port", "registry", "no such", ""])
+def test_what_is_no_channel_is_told_with_those_that_are(name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        registry.channel(name)
+    assert "one of email, chat" in caught.value.hint
