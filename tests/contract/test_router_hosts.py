@@ -2,7 +2,8 @@
 Apache Kafka."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 import pytest
@@ -11,14 +12,17 @@ from faust.types.tuples import TP
 from bus.memory import MemoryBus
 from bus.port import Sink
 from bus.positions import positions
+from bus.records import Outcome, Outgoing
 from bus.settings import KafkaSettings
 from bus.topics import INTERACTIONS, TOPICS
+from router.hosts import batch_transport
 from router.hosts.bus_host import GROUP, BusHost
 from router.hosts.faust_host import FaustHost
 from router.hosts.triage import Triage
 from router.hosts.watchdog import Positions, StuckError, Watchdog
 from schemas.decision import Decision
-from tests.contract.host_contract import HostContract, Rig, interaction, record
+from schemas.errors import BrokerUnavailable
+from tests.contract.host_contract import HostContract, Rig, Told, interaction, record
 from tests.kit.broker import BrokerHarness, embedded, emptied
 
 PARTITIONS = 3
@@ -59,6 +63,23 @@ def _positions(harness: BrokerHarness):  # type: ignore[no-untyped-def]
     return partial(positions, harness.address, GROUP, [INTERACTIONS], partitions=PARTITIONS, embedded=embedded_)
 
 
+class Gate:
+    """A sink that stands before a real one: a write that came before it was `open` waits for that, and fails then."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.open = asyncio.Event()
+
+    async def write(self, records: Sequence[Outgoing]) -> list[Outcome]:
+        if not self.open.is_set():
+            await self.open.wait()
+            raise BrokerUnavailable("as told")
+        return await self._sink.write(records)
+
+    async def close(self) -> None:
+        await self._sink.close()
+
+
 class FaustContract(HostContract):
     """What Faust can get wrong besides."""
 
@@ -77,6 +98,34 @@ class FaustContract(HostContract):
         assert len(await rig.results(6)) == 6
         await host.drain()
         await host.stop()
+
+    async def test_a_host_held_in_its_writes_neither_writes_nor_commits_for_what_it_lost(
+        self, rig: Rig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(batch_transport, "WAIT_EMPTY_S", 1.0)
+        await rig.put(*(record(interaction(n, f"c{n}")) for n in range(1, 13)))
+        filled = {place for place, (_, end) in (await rig.positions()).items() if end}
+        by_slow, by_heir = defaultdict[int, set[str]](set), defaultdict[int, set[str]](set)
+        gate = Gate(Told(rig.bus.sink(), by_slow))
+        slow: FaustHost = rig.host(gate)  # type: ignore[assignment]
+        await slow.start()
+        async with asyncio.timeout(40):
+            while slow._writing.keys() < filled:
+                await asyncio.sleep(0.05)
+        held_up = set(slow._writing.values())
+        heir: FaustHost = rig.host(Told(rig.bus.sink(), by_heir))  # type: ignore[assignment]
+        await heir.start()
+        lost: set[int] = set()
+        async with asyncio.timeout(60):
+            while not lost:
+                await asyncio.sleep(0.05)
+                lost = by_heir.keys() - {partition for _, partition in slow.held}
+        gate.open.set()
+        async with asyncio.timeout(20):
+            await asyncio.wait(held_up)
+        assert not by_slow.keys() & lost, "the heir has done it"
+        await rig.until_committed(12, 60)
+        assert len(set().union(*by_slow.values(), *by_heir.values())) == 12
 
     async def test_a_consumer_that_fetches_no_more_and_says_nothing_is_noticed(self, rig: Rig) -> None:
         await rig.put(record(interaction(1)))
