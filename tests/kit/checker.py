@@ -91,6 +91,27 @@ def everybody_due_is_answered(facts: Facts) -> Iterator[Violation]:
             yield Violation("I1", "answer lost", (contact.id, covered[-1].id), what)
 
 
+def acknowledgements_arrive(facts: Facts) -> Iterator[Violation]:
+    """A machine's "we have got it" that was sent is in its customer's hands, as an answer is."""
+    hands = {who: {facts.reply_of.get(event.id) for event in events} for who, events in facts.seen.items()}
+    for reply in facts.replies.values():
+        if not reply.acknowledgement or "sent" not in facts.deliveries.get(reply.id, ()):
+            continue
+        for id_ in reply.answers:
+            contact = facts.contacts.get(facts.by_id[id_].contact) if id_ in facts.by_id else None
+            if contact is not None and reply.id not in hands.get(contact.who, set()):
+                what = f"sent, says the ledger; {contact.who} does not have it"
+                yield Violation("I1", "acknowledgement lost", (contact.id, reply.id), what)
+
+
+def everything_is_published(facts: Facts) -> Iterator[Violation]:
+    """After the drain no row of the outbox is left over."""
+    for row in facts.evidence.store.outbox:
+        if not row.done:
+            what = f"place {row.position} of lane {row.key} in {row.topic} is still to be published after the drain"
+            yield Violation("I1", "unpublished", (row.event_id,), what)
+
+
 def the_ledger_adds_up(facts: Facts) -> Iterator[Violation]:
     """accepted = Σ states, by channel, and both are what the customers themselves hold."""
     store = facts.evidence.store
@@ -224,6 +245,8 @@ INVARIANTS: Sequence[Invariant] = (
     accepted_once,
     in_one_state,
     everybody_due_is_answered,
+    acknowledgements_arrive,
+    everything_is_published,
     the_ledger_adds_up,
     one_visible_answer,
     answered_once,

@@ -199,6 +199,14 @@ def answer_lost(w: World) -> None:
     w.events = [event for event in w.events if event.id != MAIL]
 
 
+def acknowledgement_lost(w: World) -> None:
+    w.events = [event for event in w.events if event.id != "ack@shop.example"]
+
+
+def unpublished(w: World) -> None:
+    w.store.outbox = [*w.store.outbox[:-1], replace(w.store.outbox[-1], done=False)]
+
+
 def ledger(w: World) -> None:
     add(w, "acceptances", Acceptance(interaction_id="i8", channel="email"))
 
@@ -351,6 +359,8 @@ BROKEN: dict[Callable[[World], None], str] = {
     wrong_end: "I1 wrong end",
     no_answer: "I1 no answer",
     answer_lost: "I1 answer lost",
+    acknowledgement_lost: "I1 acknowledgement lost",
+    unpublished: "I1 unpublished",
     ledger: "ledger does not balance",
     copies_uncounted: "ledger copies",
     mail_twice: "I2 mail twice",
