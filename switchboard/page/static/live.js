@@ -324,7 +324,15 @@ function Desk({ token, me, mine, waiting, unsent, now, signIn, signOut }) {
     return () => clearInterval(timer);
   }, [moving, token]);
   const shown = open ? `${open.item.id} ${open.messages.length} ${open.answers.length} ${open.answers.filter(isUnknown).length}` : "";
-  useEffect(() => { if (conversation.current) conversation.current.scrollTop = conversation.current.scrollHeight; }, [shown]);
+  const looked = useRef("");
+  useEffect(() => {
+    const box = conversation.current, id = open ? open.item.id : "";
+    if (box) box.scrollTop = box.scrollHeight;
+    // Who takes an item reads first what the customer said last, not what a machine has said to it.
+    const last = box && looked.current !== id && !open.answers.some(isUnknown) && [...box.querySelectorAll("li:not(.mine)")].pop();
+    if (last) box.scrollTop += Math.min(0, last.getBoundingClientRect().top - box.getBoundingClientRect().top);
+    looked.current = id;
+  }, [shown]);
   useEffect(() => {
     const keys = (event) => {
       if (/INPUT|TEXTAREA/.test(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey || !me) return;
