@@ -10,10 +10,7 @@ import threading
 from types import FrameType
 from typing import Self
 
-
-class TooLong(BaseException):
-    """A piece of work had used up its processor time. A retry does not help: the same in takes as long again. No
-    `Exception`, so that only those catch it who know what to do without the work's result."""
+from schemas.errors import TooLong
 
 
 class CpuLimit:

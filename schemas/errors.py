@@ -52,3 +52,8 @@ def is_temporary(error: BaseException) -> bool:
     if isinstance(error, SwitchboardError):
         return error.temporary
     return True
+
+
+class TooLong(BaseException):
+    """A piece of work had used up its processor time. A retry does not help: the same in takes as long again. No
+    `Exception`, so that only those catch it who know what to do without the work's result."""

@@ -7,9 +7,9 @@ from rules.engine import RuleResult, evaluate
 from rules.policy import Policy
 from rules.priority import Priority, can_wait, prioritise
 from rules.templates import TemplateError
-from runtime.cpu_limit import TooLong
 from schemas import ids
 from schemas.decision import CloseReason, Outcome
+from schemas.errors import TooLong
 from schemas.limits import TEXT_CHARS
 from schemas.structs import Answer, Decision, Facts, Interaction
 
