@@ -110,8 +110,9 @@ def run(
 
 
 def _ready(house: "House") -> None:
-    if house.http is not None and not options.quiet:
-        err.print(f"ready at {house.http.url}", highlight=False)
+    if not options.quiet:
+        at = f"at {house.http.url}" if house.http is not None else "(no pages here; --bind gives it some)"
+        err.print(f"ready {at}", highlight=False)
 
 
 def router_process(broker: Annotated[str, typer.Option()], group: Annotated[str, typer.Option()]) -> None:

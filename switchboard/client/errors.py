@@ -57,10 +57,13 @@ def error_of(status: int, answer: Any) -> SwitchboardClientError:
         return NewerMessages(detail, list(problem.get("messages", [])), hint=hint)
     if status == 409 and problem.get("code") == "lease-lost":
         return LeaseLost(detail, hint=hint)
+    if status == 404 and "detail" not in problem:
+        return NotThere("no desk answers there", hint="--url names the process that runs the role agents")
     if status == 404:
         return NotThere(
             detail, hint=hint or "take one with `switchboard agents work`, or from GET /api/desk/work-items"
         )
     if status == 409:
         return Conflict(detail, hint=hint)
-    return BadRequest(f"{status}: {detail}", hint=hint)
+    places = [f"{each['place'].removeprefix('body.')}: {each['message']}" for each in problem.get("errors", [])[:3]]
+    return BadRequest(f"{status}: {'; '.join([detail, *places])}", hint=hint)
