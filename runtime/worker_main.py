@@ -8,8 +8,6 @@ import struct
 import sys
 from typing import BinaryIO
 
-from runtime.collector import tune_collector
-
 HEAD = struct.Struct(">BI")
 """A frame: kind, length, then that many bytes."""
 READY, RESULT, ERROR = 0, 1, 2
@@ -33,7 +31,6 @@ def main(target: str, parent: int) -> None:
     except Exception as error:
         _write(out, ERROR, f"{target}: {error!r}".encode())
         sys.exit(1)
-    tune_collector()
     _write(out, READY, b"")
     while len(head := source.read(HEAD.size)) == HEAD.size:
         _, length = HEAD.unpack(head)
