@@ -152,7 +152,9 @@ class Lifecycle:
             for task in done:
                 if waiters[task]:
                     died = (waiters[task], task.exception() or task.result())
-                    log.error("service died", service=died[0], error=repr(died[1]))
+                    # What to do about it, if the error knows.
+                    advice = {"hint": hint} if (hint := getattr(died[1], "hint", "")) else {}
+                    log.error("service died", service=died[0], error=repr(died[1]), **advice)
                     break
         finally:
             for task in waiters:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, select
 from sqlalchemy.engine import Connection
 
-from schemas.addresses import wire_address
+from schemas.addresses import compared
 from schemas.interaction import EmailBounce
 from schemas.states import DeliveryState
 from store import customers, replies
@@ -47,20 +47,15 @@ def apply(conn: Connection, out: Outbox, bounce: EmailBounce, conversation_id: s
 
 def _about(conn: Connection, bounce: EmailBounce, conversation_id: str) -> _Mail | None:
     """The delivery that has to be told, the latest where several could be meant."""
-    named = {_compared(each) for each in bounce.recipients}
+    named = {compared(each) for each in bounce.recipients}
     signed = _by_message_id(conn, bounce) or _by_return_path(conn, bounce)
     if signed:
-        rows = [row for row in signed if _compared(row.recipient) in named]
+        rows = [row for row in signed if compared(row.recipient) in named]
         rows = rows or _to_the_customer(conn, signed)
     else:
         of_it = _sent(conn, deliveries.c.conversation_id == conversation_id)
-        rows = [row for row in of_it if _compared(row.recipient) in named]
+        rows = [row for row in of_it if compared(row.recipient) in named]
     return next((row for row in rows if row.state in _GONE), None)
-
-
-def _compared(address: str) -> str:
-    """Servers name a domain as it went over the wire."""
-    return wire_address(address).lower()
 
 
 def _by_message_id(conn: Connection, bounce: EmailBounce) -> Sequence[_Mail]:

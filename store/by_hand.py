@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from schemas.addresses import wire_address
+from schemas.addresses import compared
 from schemas.errors import NotFound, StateConflict
 from schemas.reply import Reply
 from schemas.states import DeliveryState
@@ -103,8 +103,7 @@ def resolve(
     query = select(deliveries).where(deliveries.c.reply_id == reply_id).order_by(deliveries.c.recipient)
     rows = conn.execute(query.with_for_update()).all()
     if recipient is not None:
-        wanted = wire_address(recipient).lower()
-        named = [row for row in rows if row.recipient == recipient or wire_address(row.recipient).lower() == wanted]
+        named = [row for row in rows if compared(row.recipient) == compared(recipient)]
         if rows and not named:
             others = ", ".join(row.recipient for row in rows)
             raise NotFound(f"{reply_id} does not go to {recipient}", hint=f"it goes to {others}")

@@ -100,6 +100,11 @@ def is_daemon(address: str) -> bool:
     return local in _DAEMONS or local.startswith(("mailer-daemon", "postmaster-")) or bool(_MAIL_SYSTEM.search(local))
 
 
+def is_a_machines(sender: str, envelope_from: str | None) -> bool:
+    """Whether a mail system writes, by author and return path."""
+    return not sender or is_daemon(sender) or envelope_from == ""
+
+
 def classify(
     root: Part,
     *,
@@ -129,7 +134,7 @@ def classify(
     if via == "trusted_form":  # a customer filled it in, whatever the relay says of itself
         return Automatic(_chosen(kinds), tuple(signals))
     own_list = via == "own_list"
-    _reports(root, fields, reports, not sender or is_daemon(sender) or envelope_from == "", note)
+    _reports(root, fields, reports, is_a_machines(sender, envelope_from), note)
     _submitted(fields, note)
     replies = bool(fields.get("in-reply-to") or fields.get("references"))
     machine = _sender(sender, fields.get("from", ""), envelope_from, replies, note)

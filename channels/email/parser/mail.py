@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 
 from channels.email.parser import html as html_
-from channels.email.parser.automatic import Automatic, classify, is_daemon
+from channels.email.parser.automatic import Automatic, classify, is_a_machines
 from channels.email.parser.bounces import Bounce, about_of, bounce, from_library
 from channels.email.parser.complaints import Complaint, complaint
 from channels.email.parser.content import Content, content_of
@@ -103,13 +103,10 @@ class Mail:
             via=self.people.via,
             reports=self.content.reports,
         )
-        if self.automatic.kind in _DOUBTFUL and self.people.via != "trusted_form" and self._from_a_machine():
+        a_machines = is_a_machines(self._author_address(), self.people.envelope_from)
+        if self.automatic.kind in _DOUBTFUL and self.people.via != "trusted_form" and a_machines:
             self._second_look()
         self._defects(damage)
-
-    def _from_a_machine(self) -> bool:
-        author = self._author_address()
-        return not author or is_daemon(author) or self.people.envelope_from == ""
 
     def _second_look(self) -> None:
         """A mail system writes, and not in a way that says what it is: a bounce when a known format fits."""

@@ -23,6 +23,7 @@ from runtime.tasks import TaskOwner
 from schemas.addresses import compared
 from schemas.errors import TemporaryError
 from schemas.interaction import EmailContent
+from schemas.reply import Reply
 from schemas.states import DeliveryState
 from store import deliveries, ledger
 from store.deliveries import Due
@@ -141,7 +142,7 @@ class EmailSender:
 
     async def _send(self, item: Due) -> None:
         lane, settings = self._lanes[item.reply.account], self._accounts[item.reply.account]
-        path: ReturnPath = "null" if item.reply.automatic else "own"
+        path = return_path(item.reply)
         me = asyncio.current_task()
         assert me is not None
         self._before_data.add(me)
@@ -195,8 +196,8 @@ class EmailSender:
             return mail
         # Machine-made mail has a null return path, so that no bounce of it can start a loop (RFC 3834 §3.3).
         sender = tagged(settings.address, item.reply, self._tokens) if settings.verp else settings.address
-        sender = "" if item.reply.automatic else sender
-        path: ReturnPath = "null" if item.reply.automatic else "own"
+        path = return_path(item.reply)
+        sender = "" if path == "null" else sender
         slow = Outcome(DeliveryState.DEFERRED, SLOW, untried=True)
         me, making_room = asyncio.current_task(), False
         assert me is not None
@@ -298,3 +299,7 @@ class EmailSender:
         if compared(asked.sender.address) != compared(reply.recipient.address):
             return ""
         return (asked.content.new_text if isinstance(asked.content, EmailContent) else None) or asked.text
+
+
+def return_path(reply: Reply) -> ReturnPath:
+    return "null" if reply.automatic else "own"
