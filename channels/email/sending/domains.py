@@ -1,12 +1,12 @@
 """Recipients' domains: how many mails at a time and in a minute each takes, and which of them are slow to answer."""
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiolimiter import AsyncLimiter
 
+from channels.email.sending.waiting import Waiting
 from channels.email.settings import SmtpSettings
 from schemas.addresses import wire_domain
 
@@ -33,7 +33,7 @@ class Share:
 
     def __init__(self, places: int) -> None:
         self._free = places
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting = Waiting()
 
     def take_now(self) -> bool:
         self._free -= (taken := self._free > 0)
@@ -41,24 +41,14 @@ class Share:
 
     async def take(self) -> None:
         while not self.take_now():
-            waiting = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiting)
-            try:
-                await waiting
-            except asyncio.CancelledError:
-                self._wake()  # it may have been its turn
-                raise
+            await self._waiting.wait(self._wake)
 
     def release(self) -> None:
         self._free += 1
         self._wake()
 
     def _wake(self) -> None:
-        while self._free and self._waiting:
-            waiting = self._waiting.popleft()
-            if not waiting.done():  # nobody waits for one that was cancelled
-                waiting.set_result(None)
-                return
+        self._waiting.call(min(self._free, 1))
 
 
 class Domains:

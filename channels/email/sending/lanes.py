@@ -1,7 +1,6 @@
 """One account's way out: its relay's connections, whose turn it is, and whether the relay takes our mail at all."""
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from channels.email.sending.domains import Domains, Turn
 from channels.email.sending.hold import Hold, ReturnPath
 from channels.email.sending.links import Links
 from channels.email.sending.transfer import Outcome
+from channels.email.sending.waiting import Waiting
 from channels.email.settings import EmailSettings
 from channels.port import Context
 from runtime.clock import Clock
@@ -48,7 +48,7 @@ class Ahead:
         self._connections = connections
         self._mail_s = 1.0
         self._taken = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting = Waiting()
 
     def learn(self, seconds: float) -> None:
         """How long a mail has taken."""
@@ -62,13 +62,7 @@ class Ahead:
 
     async def __aenter__(self) -> None:
         while self._taken >= self.most:
-            waiting = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiting)
-            try:
-                await waiting
-            except asyncio.CancelledError:
-                self._wake()  # it may have been its turn
-                raise
+            await self._waiting.wait(self._wake)
         self._taken += 1
 
     async def __aexit__(self, *_: object) -> None:
@@ -78,12 +72,7 @@ class Ahead:
     def _wake(self) -> None:
         if self._taken > 2 * self._connections:
             return  # they are begun together, in one transaction, when half of what went ahead is used up
-        free = self.most - self._taken
-        while free > 0 and self._waiting:
-            waiting = self._waiting.popleft()
-            if not waiting.done():  # nobody waits for one that was cancelled
-                waiting.set_result(None)
-                free -= 1
+        self._waiting.call(self.most - self._taken)
 
 
 class Lane:
