@@ -17,7 +17,7 @@ from schemas.states import DELIVERY_MOVES, DeliveryState
 from store import conversations
 from store import leases as leases_
 from store.outbox import Outbox
-from store.sql import write_rows
+from store.sql import news, write_rows
 from store.tables import deliveries, replies
 
 SENDER = "sender:"
@@ -172,6 +172,7 @@ def finish_all(conn: Connection, out: Outbox, ends: Sequence[End], now: datetime
         )
     if changes:
         write_rows(conn, _FINISH, changes)
+        news(conn, "deliveries")  # the next one to the same recipient may go now
         out.put_many(conn, told, new=True)
     return written
 

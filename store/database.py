@@ -4,7 +4,7 @@ A *unit of work* is a plain function over a SQLAlchemy `Connection`. It may be r
 batch failed, a deadlock, a lost connection) and in another thread, so it must touch nothing but the connection.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, Connection, make_url
 from schemas.errors import ConfigError
 from store.engine import Engine
 from store.postgres import PostgresEngine
+from store.sql import News
 from store.sqlite import SqliteEngine
 
 T = TypeVar("T")
@@ -26,7 +27,7 @@ class Database:
         self.url = url
         self.read_only = read_only
         self.is_sqlite = url.get_backend_name() == "sqlite"
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[tuple[Callable[[], None], News | None]] = []
         make = SqliteEngine if self.is_sqlite else PostgresEngine
         self._engine: Engine = make(url, read_only=read_only, changed=self._changed)
 
@@ -52,14 +53,14 @@ class Database:
         """Commit what was handed in, then close every connection."""
         await self._engine.stop()
 
-    def on_commit(self, listener: Callable[[], None]) -> None:
-        """Call `listener` (quick, synchronous) after each commit of this process, and when another one has news."""
-        self._listeners.append(listener)
+    def on_commit(self, listener: Callable[[], None], of: News | None = None) -> None:
+        """Call `listener` (quick, synchronous) after each commit of this process, and when another one has news; with
+        `of`, only when there may be news of that."""
+        self._listeners.append((listener, of))
 
     def off_commit(self, listener: Callable[[], None]) -> None:
         """Call it no more."""
-        if listener in self._listeners:
-            self._listeners.remove(listener)
+        self._listeners = [known for known in self._listeners if known[0] != listener]
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on one snapshot of the database. Raises StoreUnavailable when the database is away."""
@@ -76,9 +77,11 @@ class Database:
             raise RuntimeError("this process opened the store to read")
         return await self._engine.write(work)
 
-    def _changed(self) -> None:
-        for listener in tuple(self._listeners):
-            listener()
+    def _changed(self, told: Collection[News] | None) -> None:
+        """None: there may be news of anything."""
+        for listener, of in self._listeners:
+            if of is None or told is None or of in told:
+                listener()
 
 
 def _located(url: str, data_dir: Path) -> URL:

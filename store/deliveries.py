@@ -82,7 +82,7 @@ def copy_in(conn: Connection, batch: Sequence[Reply], now: datetime) -> int:
     new = insert_many_new(conn, deliveries, rows)
     done(conn, [reply.id for reply in batch])
     if new:
-        news(conn)
+        news(conn, "deliveries")
     return new
 
 
@@ -218,6 +218,7 @@ def due_now(
         change = change.where(deliveries.c.account == account)
     if relay_was_away:
         change = change.where(deliveries.c.channel == "email", deliveries.c.relay_away)
+    news(conn, "deliveries")
     return conn.execute(change).rowcount
 
 

@@ -27,5 +27,5 @@ def begin(conn: Connection, cluster: str, after: int, now: datetime) -> int:
         .values(life=after + 1, since=now)
     )
     if conn.execute(change).rowcount:
-        news(conn)
+        news(conn, "broker_lives")
     return current(conn, cluster)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, or_, select, update
+from sqlalchemy import and_, bindparam, func, or_, select, text, update
 from sqlalchemy.engine import Connection
 
 from schemas import codec
@@ -70,7 +70,7 @@ class Outbox:
             row["position"] = last[(row["key"], row["topic"])]
             last[(row["key"], row["topic"])] -= 1
         write_rows(conn, _INSERT, rows)
-        news(conn)
+        news(conn, "outbox")
         return len(rows)
 
 
@@ -119,11 +119,14 @@ def pending(conn: Connection, shards: Sequence[int], incarnation: str, limit: in
     ]
 
 
+_OPEN = text("NOT outbox.done")
+"""As the partial index says it: SQLAlchemy would write `done = 0`, for which SQLite reads the whole table."""
+
 # Statements that run for every batch are made once: making one costs as much as running it.
 _PENDING = (
     select(outbox)
     .where(
-        ~outbox.c.done,
+        _OPEN,
         outbox.c.shard.in_(bindparam("shards", expanding=True)),
         or_(outbox.c.incarnation.is_(None), outbox.c.incarnation != bindparam("now_at")),
     )
@@ -238,7 +241,7 @@ def published(conn: Connection, event_id: str, raw: bytes | None, dataref: str |
 
 def backlog(conn: Connection) -> int:
     """Rows that no broker has confirmed yet."""
-    return conn.scalar(select(func.count()).where(~outbox.c.done, outbox.c.incarnation.is_(None))) or 0
+    return conn.scalar(select(func.count()).select_from(outbox).where(_OPEN, outbox.c.incarnation.is_(None))) or 0
 
 
 def highest_offsets(

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.engine import Connection
 
 from schemas.errors import NotFound
 from store.sql import insert_new
 from store.tables import policies
 
-_ACTIVE = select(policies.c.version).where(policies.c.active)
+_ACTIVE = select(policies.c.version).where(text("policies.active"))  # as the partial index says it
 
 
 def activate(conn: Connection, version: str, body: bytes, at: datetime) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from sqlalchemy.engine import URL, Connection
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from schemas.errors import StoreUnavailable
 from store.engine import BUSY_TIMEOUT_S, CALL_TIMEOUT_S, is_away, reason, sqlstate
-from store.sql import NEWS
+from store.sql import News, taken_news
 from store.wakeups import Wakeups
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ _AGAIN = (*_LOST, "23505")
 class PostgresEngine:
     """`changed` is called after each commit of this process, and when another process has news."""
 
-    def __init__(self, url: URL, *, read_only: bool, changed: Callable[[], None]) -> None:
+    def __init__(self, url: URL, *, read_only: bool, changed: Callable[[Collection[News] | None], None]) -> None:
         self._engine = create_async_engine(
             url.set(drivername="postgresql+asyncpg"), pool_size=10, max_overflow=10, pool_timeout=BUSY_TIMEOUT_S
         )
@@ -86,14 +86,14 @@ class PostgresEngine:
                 raise
 
     async def _transaction(self, work: Callable[[Connection], T], reached: list[str]) -> T:
-        def noted(conn: Connection) -> tuple[T, bool]:
-            conn.info.pop(NEWS, None)
-            return work(conn), conn.info.pop(NEWS, False)
+        def noted(conn: Connection) -> tuple[T, set[News]]:
+            taken_news(conn)  # of a transaction that came to nothing
+            return work(conn), taken_news(conn)
 
         async with self._engine.begin() as conn:
-            result, news = await conn.run_sync(noted)
+            result, told = await conn.run_sync(noted)
             reached.append("commit")
-        self._changed()
-        if news and self._wakeups is not None:
-            self._wakeups.tell()
+        self._changed(told)
+        if told and self._wakeups is not None:
+            self._wakeups.tell(told)
         return result

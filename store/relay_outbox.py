@@ -48,7 +48,7 @@ class RelayOutbox:
         self._forgot = forgot
         self._leased_before = False
         self._wake = asyncio.Event()
-        database.on_commit(self._wake.set)
+        database.on_commit(self._wake.set, "outbox")
 
     def wake(self) -> asyncio.Event:
         return self._wake

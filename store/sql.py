@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import orjson
 from sqlalchemy import BigInteger, Column, ColumnElement, LargeBinary, Table, Text, cast, func, type_coerce
@@ -63,13 +63,20 @@ def json_text(dialect: str, column: Column[Any], name: str) -> ColumnElement[str
     return type_coerce(func.json_extract(cast(column, Text), f"$.{name}"), Text)
 
 
-NEWS = "switchboard.news"
-"""Key in `Connection.info`: this transaction holds something that other processes wait for."""
+News = Literal["outbox", "deliveries", "broker_lives"]
+"""The tables for whose new rows somebody waits."""
+_NEWS = "switchboard.news"
 
 
-def news(conn: Connection) -> None:
-    """Have the other processes told once this transaction is committed."""
-    conn.info[NEWS] = True
+def news(conn: Connection, of: News) -> None:
+    """Have whoever waits for it told, here and in the other processes, once this transaction is committed."""
+    conn.info.setdefault(_NEWS, set()).add(of)
+
+
+def taken_news(conn: Connection) -> set[News]:
+    """What was told of since the last call, to be told once it is committed."""
+    told: set[News] = conn.info.pop(_NEWS, set())
+    return told
 
 
 def insert(conn: Connection, table: Table) -> Any:

@@ -4,7 +4,7 @@ A unit of work runs wholly in its thread: a hop from the event loop for each sta
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from sqlalchemy.pool import QueuePool
 
 from schemas.errors import ConfigError, StoreUnavailable
 from store.engine import BUSY_TIMEOUT_S, CALL_TIMEOUT_S, is_away, reason
+from store.sql import News, taken_news
 
 T = TypeVar("T")
 
@@ -25,6 +26,8 @@ READERS = 4
 WRITER_CACHE_KIB, READER_CACHE_KIB = 16_384, 4_096
 """What a connection may keep of the file: of the 2 MB that it is by default, a busy writer reads most again. Readers
 begin anew after each commit of the writer."""
+_ALONE = "switchboard_statement_alone"
+"""A connection with this option is for a single statement, which needs no BEGIN."""
 
 
 @dataclass(slots=True)
@@ -36,11 +39,12 @@ class _Job:
 class SqliteEngine:
     """BEGIN IMMEDIATE, synchronous=FULL. `changed` is called after each commit of this process."""
 
-    def __init__(self, url: URL, *, read_only: bool, changed: Callable[[], None]) -> None:
+    def __init__(self, url: URL, *, read_only: bool, changed: Callable[[Collection[News] | None], None]) -> None:
         url = url.set(drivername="sqlite+pysqlite")
         self._read_only, self._path = read_only, url.database or ""
         self._changed = changed
         self._reader = _engine(url, writer=False)
+        self._looker = self._reader.execution_options(**{_ALONE: True})
         self._writer = self._reader if read_only else _engine(url, writer=True)
         self._readers = ThreadPoolExecutor(READERS, "store-reader")
         self._writers = ThreadPoolExecutor(1, "store-writer")
@@ -76,8 +80,14 @@ class SqliteEngine:
         self._writer.dispose()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
+        return await self._read(self._reader, work)
+
+    async def look(self, work: Callable[[Connection], T]) -> T:
+        return await self._read(self._looker, work)
+
+    async def _read(self, engine: Engine, work: Callable[[Connection], T]) -> T:
         def reading() -> T:
-            with self._reader.connect() as conn:
+            with engine.connect() as conn:
                 return work(conn)
 
         try:
@@ -87,9 +97,6 @@ class SqliteEngine:
             if is_away(error):
                 raise StoreUnavailable(f"the store cannot be read: {reason(error)}") from error
             raise
-
-    async def look(self, work: Callable[[Connection], T]) -> T:
-        return await self.read(work)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         if self._task is None or self._task.done():
@@ -110,8 +117,9 @@ class SqliteEngine:
                 jobs.append(self._queue.get_nowait())
             wanted = [job for job in jobs if not job.result.cancelled()]
             outcomes: Sequence[tuple[Any, Exception | None]] = []
+            told: set[News] = set()
             try:
-                outcomes = await loop.run_in_executor(self._writers, self._commit, [job.work for job in wanted])
+                outcomes = await loop.run_in_executor(self._writers, self._commit, [job.work for job in wanted], told)
             finally:
                 for job, (result, error) in zip(wanted, outcomes or [(None, _stopping())] * len(wanted), strict=True):
                     if not job.result.done():
@@ -119,22 +127,27 @@ class SqliteEngine:
                 for _ in jobs:
                     self._queue.task_done()
             if any(error is None for _, error in outcomes):
-                self._changed()
+                self._changed(told)
 
-    def _commit(self, works: Sequence[Callable[[Connection], Any]]) -> Sequence[tuple[Any, Exception | None]]:
-        """(result, error) of each; in the writing thread."""
+    def _commit(
+        self, works: Sequence[Callable[[Connection], Any]], told: set[News]
+    ) -> Sequence[tuple[Any, Exception | None]]:
+        """(result, error) of each; in the writing thread. `told` gets what the committed ones have news of."""
         if not works:
             return []
         try:
             with self._writer.begin() as conn:
+                taken_news(conn)  # of a transaction that came to nothing
                 results = [work(conn) for work in works]
+                found = taken_news(conn)
         except Exception as error:
             if is_away(error):
                 return [(None, StoreUnavailable(f"the store cannot be written: {reason(error)}"))] * len(works)
             if len(works) == 1:
                 return [(None, error)]
             # One of them is at fault: each on its own, so that the others do not suffer.
-            return [self._commit([work])[0] for work in works]
+            return [self._commit([work], told)[0] for work in works]
+        told |= found
         return [(result, None) for result in results]
 
 
@@ -167,7 +180,8 @@ def _engine(url: URL, *, writer: bool) -> Engine:
     begin = text("BEGIN IMMEDIATE" if writer else "BEGIN")
 
     def begun(conn: Connection) -> None:
-        conn.execute(begin)
+        if not conn.get_execution_options().get(_ALONE):
+            conn.execute(begin)
 
     event.listen(engine, "connect", connected)
     event.listen(engine, "begin", begun)

@@ -317,6 +317,7 @@ work_items = Table(
         sqlite_where=text("state IN ('queued', 'reserved', 'assigned')"),
         postgresql_where=text("state IN ('queued', 'reserved', 'assigned')"),
     ),
+    Index("work_items_by_conversation", "conversation_id"),
     Index("work_items_line", "state", "queue", "deadline"),
     Index("work_items_by_agent", "agent", "state"),
 )

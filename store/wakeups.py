@@ -6,14 +6,15 @@ makes all commits wait for each other. It may get lost; everybody who listens po
 
 import asyncio
 import uuid
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, cast
 
 from sqlalchemy.engine import URL
 
 from runtime.backoff import backoff
 from runtime.logs import get_logger
 from runtime.tasks import TaskOwner
+from store.sql import News
 
 CHANNEL = "switchboard"
 _GAP_S = 0.005
@@ -24,19 +25,22 @@ log = get_logger(__name__)
 
 
 class Wakeups:
-    """`heard` is called when another process has committed something; `tell` says that this one has."""
+    """`heard` is called with what another process has news of (None: perhaps of anything); `tell` says what this one
+    has news of."""
 
-    def __init__(self, url: URL, heard: Callable[[], None]) -> None:
+    def __init__(self, url: URL, heard: Callable[[Collection[News] | None], None]) -> None:
         self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._heard = heard
         self._me = uuid.uuid4().hex
         self._news = asyncio.Event()
+        self._untold: set[News] = set()
         self._tasks = TaskOwner()
 
     def start(self) -> None:
         self._tasks.spawn("store.wakeups", self._run())
 
-    def tell(self) -> None:
+    def tell(self, of: Collection[News]) -> None:
+        self._untold.update(of)
         self._news.set()
 
     async def stop(self) -> None:
@@ -48,7 +52,7 @@ class Wakeups:
             try:
                 connection = await self._connect()
                 attempt = 0
-                self._heard()  # whatever was missed meanwhile
+                self._heard(None)  # whatever was missed meanwhile
                 try:
                     await self._pass_on(connection)
                 finally:
@@ -78,9 +82,11 @@ class Wakeups:
                 await connection.execute("SELECT 1")  # a link that went silent shows nothing by itself
                 continue
             self._news.clear()
-            await connection.execute(f"NOTIFY {CHANNEL}, '{self._me}'")
+            told, self._untold = self._untold, set()
+            await connection.execute(f"NOTIFY {CHANNEL}, '{self._me} {' '.join(sorted(told))}'")
             await asyncio.sleep(_GAP_S)
 
     def _on_news(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
-        if payload != self._me:
-            self._heard()
+        sender, *told = payload.split()
+        if sender != self._me:
+            self._heard(cast(list[News], told))

@@ -72,7 +72,7 @@ class BrokerLives:
             await self._examine()
             self._broker.on_return(self._returned)
             self._tasks.spawn("broker.examine", self._examining())
-        self._database.on_commit(self._look_now.set)
+        self._database.on_commit(self._look_now.set, "broker_lives")
         self._tasks.spawn("broker.life", self._looking())
 
     async def drain(self) -> None:

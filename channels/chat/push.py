@@ -34,7 +34,7 @@ class ChatPush(Looping):
         self._wake = asyncio.Event()
 
     async def start(self) -> None:
-        self._store.database.on_commit(self._wake.set)
+        self._store.database.on_commit(self._wake.set, "deliveries")
         await super().start()
 
     def subscribe(self, session_id: str, listener: Listener) -> None:

@@ -30,7 +30,7 @@ class StatusPageSender(Looping):
         self._wake = asyncio.Event()
 
     async def start(self) -> None:
-        self._store.database.on_commit(self._wake.set)
+        self._store.database.on_commit(self._wake.set, "deliveries")
         await super().start()
 
     async def _run(self) -> None:

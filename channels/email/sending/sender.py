@@ -65,7 +65,7 @@ class EmailSender:
         self._sent = context.metrics.counter("email_attempts_total", "Attempts to send a mail.", ["account", "state"])
 
     async def start(self) -> None:
-        self._context.store.database.on_commit(self._wake.set)
+        self._context.store.database.on_commit(self._wake.set, "deliveries")
         self._tasks.spawn("email.sender", self._run())
 
     async def drain(self) -> None:
