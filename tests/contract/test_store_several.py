@@ -20,6 +20,7 @@ from store.intake import Arrival, Intake
 from store.outbox import Outbox
 from store.relay_outbox import RelayOutbox
 from store.schema import current, head, upgrade
+from store.sql import news
 from store.tables import leases as leases_table
 from store.tables import policies as policies_table
 from tests.conftest import need
@@ -186,6 +187,25 @@ class TestPostgres:
                         await woken.wait()
                 except TimeoutError:
                     continue
+
+    async def test_only_what_concerns_it_wakes_the_other(
+        self, databases: tuple[Database, Database], tmp_path: Path
+    ) -> None:
+        one, two = databases
+        await upgrade(one)
+        heard: list[str] = []
+        for what in ("outbox", "deliveries"):
+            two.on_commit(lambda what=what: heard.append(what), what)  # type: ignore[arg-type, misc]
+        async with asyncio.timeout(20):
+            while "outbox" not in heard:  # until it listens
+                await accept(one, tmp_path, number=len(heard))
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)  # whatever may have been missed before is told of once, as both
+            heard.clear()
+            await one.write(lambda conn: news(conn, "deliveries"))
+            while not heard:
+                await asyncio.sleep(0.01)
+        assert set(heard) == {"deliveries"}
 
     async def test_a_deadlock_is_done_again_by_itself(self, databases: tuple[Database, Database]) -> None:
         one, two = databases

@@ -17,6 +17,7 @@ from store.blobs import Blobs
 from store.database import Database
 from store.intake import Intake
 from store.outbox import Outbox
+from store.sql import news
 from store.tables import conversation_aliases, interactions, metadata
 from store.tables import outbox as outbox_table
 from store.together import Together
@@ -113,6 +114,25 @@ async def test_who_waits_at_the_same_time_shares_a_transaction(database: Databas
     await asyncio.gather(*(intake.accept(arrival(email(f"m{n}@x")), NOW) for n in range(100)))
     assert len(await database.read(lambda conn: conn.scalars(select(interactions.c.id)).all())) == 100
     assert commits <= 5
+
+
+async def test_who_waits_for_one_thing_is_not_woken_by_another(database: Database) -> None:
+    """Each commit woke the relay, every sender and the chat, and all of them looked."""
+    heard: list[str] = []
+    for what in ("outbox", "deliveries"):
+        database.on_commit(lambda what=what: heard.append(what), what)  # type: ignore[arg-type, misc]
+    database.on_commit(lambda: heard.append("any"))
+
+    def fails(conn: Connection) -> None:
+        news(conn, "outbox")
+        raise ValueError("after all")
+
+    with pytest.raises(ValueError, match="after all"):
+        await database.write(fails)
+    await database.write(lambda conn: None)
+    assert heard == ["any"], "what came to nothing is no news"
+    await database.write(lambda conn: news(conn, "deliveries"))
+    assert heard == ["any", "deliveries", "any"]
 
 
 async def test_without_a_policy_each_is_refused(database: Database, tmp_path: Path) -> None:
