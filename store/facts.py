@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import BindParameter, bindparam, func, or_, select
+from sqlalchemy import BindParameter, bindparam, func, select, union
 from sqlalchemy.engine import Connection
 
 from schemas.decision import ConversationState
@@ -82,9 +82,12 @@ _latest = (
     .subquery()
 )
 _CONTACTS = select(_latest.c.customer_id, _latest.c.accepted_at, _latest.c.id).where(_latest.c.number <= MOST)
-_OPEN = select(work_items.c.customer_id, work_items.c.conversation_id, work_items.c.state).where(
-    work_items.c.state.in_(sorted(s.value for s in OPEN_WORK_ITEM_STATES)),
-    or_(work_items.c.customer_id.in_(_customers), work_items.c.conversation_id.in_(_conversations)),
+_open = select(work_items.c.customer_id, work_items.c.conversation_id, work_items.c.state).where(
+    work_items.c.state.in_(sorted(s.value for s in OPEN_WORK_ITEM_STATES))
+)
+# As one condition with an OR it would be looked for among all open ones.
+_OPEN = union(
+    _open.where(work_items.c.customer_id.in_(_customers)), _open.where(work_items.c.conversation_id.in_(_conversations))
 )
 _AGENTS = select(conversations.c.id, conversations.c.last_agent).where(conversations.c.id.in_(_conversations))
 

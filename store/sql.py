@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import orjson
-from sqlalchemy import BigInteger, Column, ColumnElement, LargeBinary, Table, Text, cast, func, type_coerce
+from sqlalchemy import BigInteger, Column, ColumnElement, Insert, LargeBinary, Table, Text, cast, func, type_coerce
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.types import TypeDecorator
@@ -142,6 +142,8 @@ def _as_text(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> _Text:
 
 
 def _compile(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> _Text:
+    if isinstance(statement, Insert):
+        statement = statement.inline()  # nobody asks for the keys that the database makes
     compiled = statement.compile(dialect=dialect, column_keys=names)
     # In the order of their places; a value that stands in the statement itself comes from there.
     places = compiled.positiontup if compiled.positional else list(compiled.binds)

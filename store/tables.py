@@ -146,7 +146,7 @@ outbox = Table(
     Column("incarnation", Text, comment="The broker that confirmed it; NULL while unpublished."),
     Column("partition", Integer),
     Column("offset", BigInteger),
-    Index("outbox_open", "shard", "id", sqlite_where=text("NOT done"), postgresql_where=text("NOT done")),
+    Index("outbox_open", "id", "shard", sqlite_where=text("NOT done"), postgresql_where=text("NOT done")),
 )
 outbox_positions = Table(
     "outbox_positions",
@@ -318,6 +318,7 @@ work_items = Table(
         postgresql_where=text("state IN ('queued', 'reserved', 'assigned')"),
     ),
     Index("work_items_by_conversation", "conversation_id"),
+    Index("work_items_by_customer", "customer_id", "state"),
     Index("work_items_line", "state", "queue", "deadline"),
     Index("work_items_by_agent", "agent", "state"),
 )
