@@ -46,6 +46,12 @@ class Batch:
     def __len__(self) -> int:
         return sum(map(len, self.records.values()))
 
+    def then(self, later: "Batch") -> "Batch":
+        """What to commit once both are done with. What a former life of the broker gave is committed nowhere."""
+        if later.life != self.life:
+            return later
+        return Batch({**self.records, **later.records}, {**self.epochs, **later.epochs}, later.life)
+
 
 class Confirmed(NamedTuple):
     """The broker has it, there."""

@@ -11,13 +11,14 @@ from runtime.backoff import backoff
 from runtime.clock import Clock, SystemClock
 from runtime.logs import get_logger
 from runtime.metrics import Metrics
+from runtime.pace import Pace
 from runtime.tasks import TaskOwner
 from schemas.errors import is_temporary
 from schemas.outbox import OutboxRow as OutboxRow
 
 _IDLE_S = 0.5
-_GATHER_S = 0.01
-"""Rows that come together are published together."""
+_GAP_S = 0.025
+"""Between the beginnings of two passes: rows that come together are published together."""
 _CALL_TIMEOUT_S = 30.0
 _BACKOFF_BASE_S = 0.05
 _BACKOFF_CAP_S = 2.0
@@ -92,6 +93,7 @@ class Relay:
         self._clock: Clock = clock or SystemClock()
         self._leased: dict[int, int] = {}
         self._renewed = float("-inf")
+        self._pace = Pace(_GAP_S)
         self._blocked: dict[_Lane | int, tuple[int, float]] = {}
         self._tasks = TaskOwner()
         self._leaving = TaskOwner()
@@ -142,6 +144,7 @@ class Relay:
     async def _run(self) -> None:
         attempt = 0
         while True:
+            await self._pace.wait()
             wake = self._outbox.wake()
             wake.clear()
             try:
@@ -168,12 +171,11 @@ class Relay:
         try:
             async with asyncio.timeout(min(max(soonest, 0.005), _IDLE_S)):
                 await wake.wait()
-            await asyncio.sleep(_GATHER_S)
         except TimeoutError:
             return
 
     async def publish_pending(self) -> bool:
-        """One pass. True if something was settled, so that another pass is worth while at once."""
+        """One pass. True if there was more than it could read, or it is better to look once more."""
         target, sink = self._target, self._sink
         assert sink is not None, "start() comes first"
         await self._renew()
@@ -183,6 +185,8 @@ class Relay:
             return False
         async with asyncio.timeout(_CALL_TIMEOUT_S):
             rows = await self._outbox.pending(open_shards, target[1], self._batch)
+        if rows:
+            self._pace.begin()
         lanes = self._lanes(rows)
         settled = 0
         stuck: set[int] = set()
@@ -209,7 +213,7 @@ class Relay:
             lost = {shard for shard, epoch in held.items() if self._leased.get(shard) != epoch}
             lanes = {lane: rows for lane, rows in lanes.items() if rows[0].shard not in lost}
         self._block_shards(stuck - moved, moved)
-        return settled > 0
+        return settled > 0 and (self._draining or len(rows) >= self._batch or self._target != target)
 
     def _lanes(self, rows: Iterable[OutboxRow]) -> dict[_Lane, deque[OutboxRow]]:
         lanes: dict[_Lane, deque[OutboxRow]] = {}

@@ -28,6 +28,7 @@ from router.hosts.spans import Span
 from router.hosts.triage import Triage
 from runtime.backoff import backoff
 from runtime.logs import get_logger
+from runtime.pace import Pace
 from runtime.tasks import TaskOwner
 from schemas.errors import is_temporary
 
@@ -35,6 +36,8 @@ PAUSE_CAP_S = 5.0
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 COMMIT_EVERY_S = 0.5
+GAP_S = 0.025
+"""Between two batches when little is in each: for each of them the store is asked."""
 
 log = get_logger(__name__)
 
@@ -71,6 +74,7 @@ class FaustHost:
         self._arrived: deque[Any] = deque()
         self._more, self._idle = asyncio.Event(), asyncio.Event()
         self._idle.set()
+        self._pace = Pace(GAP_S)
         self._writing: dict[Place, asyncio.Task[None]] = {}
         self._tasks = TaskOwner()
         self._draining = asyncio.Event()
@@ -178,7 +182,9 @@ class FaustHost:
         while not self._draining.is_set():
             await self._more.wait()
             self._more.clear()
+            await self._pace.wait()
             while self._arrived and not self._draining.is_set():
+                self._pace.begin()
                 self._idle.clear()
                 await self._take(self._next())
                 self._idle.set()
