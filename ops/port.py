@@ -1,6 +1,6 @@
 """What the control room is given."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from runtime.clock import Clock
@@ -16,3 +16,5 @@ class Context:
     metrics: Metrics
     check: Callable[[str], Awaitable[Principal | None]]
     """Token → who it is. Given by the composition root, because rooms do not know each other."""
+    queues: Sequence[str] = ()
+    """Of the configuration: they have figures when they are empty, too."""

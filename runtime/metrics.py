@@ -1,6 +1,6 @@
 """Metrics of one process, in a registry of our own, so that two set-ups in one test never collide."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -20,6 +20,7 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._made: dict[str, tuple[MetricWrapperBase, tuple[str, ...]]] = {}
+        self._looks: list[Callable[[], Awaitable[None]]] = []
 
     def counter(self, name: str, help: str, labels: Sequence[str] = ()) -> Counter:
         """A number that only grows. Prometheus adds `_total` to the name."""
@@ -44,6 +45,20 @@ class Metrics:
         made: _M = kind(PREFIX + name, help, tuple(labels), registry=self._registry, **extra)
         self._made[name] = (made, tuple(labels))
         return made
+
+    def before_page(self, look: Callable[[], Awaitable[None]]) -> None:
+        """Have `look` awaited before each page: for what has to be asked for. It is quick, and never raises."""
+        self._looks.append(look)
+
+    def not_before_page(self, look: Callable[[], Awaitable[None]]) -> None:
+        """Have it awaited no more."""
+        self._looks = [known for known in self._looks if known != look]
+
+    async def page(self) -> bytes:
+        """As `render`, when those who have to look have looked."""
+        for look in list(self._looks):
+            await look()
+        return self.render()
 
     def render(self) -> bytes:
         """Everything in Prometheus' text format."""

@@ -24,6 +24,7 @@ from sqlalchemy.engine import Connection
 
 from schemas.addresses import compared
 from schemas.delivery import Delivery
+from schemas.interaction import CHANNELS
 from schemas.reply import Reply
 from schemas.states import DeliveryState
 from store import leases as leases_
@@ -31,6 +32,9 @@ from store.attempts import SENDER, WAITING, Begin, End, begin_all, finish_all
 from store.outbox import Outbox, done
 from store.sql import insert_many_new, news
 from store.tables import deliveries, leases, replies
+
+OPEN = (DeliveryState.PENDING, DeliveryState.ATTEMPTING, DeliveryState.DEFERRED, DeliveryState.UNKNOWN)
+"""Something is still to become of them; an unknown outcome waits for a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +275,15 @@ def count(conn: Connection, states: Collection[DeliveryState]) -> int:
     """How many deliveries are in one of these states."""
     wanted = deliveries.c.state.in_([state.value for state in states])
     return conn.scalar(select(func.count()).select_from(deliveries).where(wanted)) or 0
+
+
+def open_counts(conn: Connection) -> dict[tuple[str, str], int]:
+    """(channel, state) → how many have not ended yet; those that have are many, and not read."""
+    place = (deliveries.c.channel, deliveries.c.state)
+    # All channels are named: so the index finds the states of each.
+    among = (deliveries.c.channel.in_(CHANNELS), deliveries.c.state.in_([state.value for state in OPEN]))
+    query = select(*place, func.count()).where(*among).group_by(*place)
+    return {(channel, state): count for channel, state, count in conn.execute(query)}
 
 
 def of_conversation(conn: Connection, conversation_id: str) -> list[Row]:

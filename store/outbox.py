@@ -244,6 +244,12 @@ def backlog(conn: Connection) -> int:
     return conn.scalar(select(func.count()).select_from(outbox).where(_OPEN, outbox.c.incarnation.is_(None))) or 0
 
 
+def backlog_by_topic(conn: Connection) -> dict[str, int]:
+    """As `backlog`, for each topic that has any."""
+    query = select(outbox.c.topic, func.count()).where(_OPEN, outbox.c.incarnation.is_(None)).group_by(outbox.c.topic)
+    return {topic: count for topic, count in conn.execute(query)}
+
+
 def highest_offsets(
     conn: Connection, incarnation: str, topics: Collection[str] | None = None
 ) -> dict[tuple[str, int], int]:

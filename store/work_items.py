@@ -5,6 +5,7 @@ cannot answer a second time.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -156,6 +157,24 @@ def counts(conn: Connection) -> dict[tuple[str, str], int]:
         work_items.c.queue, work_items.c.state
     )
     return {(queue, state): count for queue, state, count in conn.execute(query)}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The open work items of one queue in one state."""
+
+    queue: str
+    state: WorkItemState
+    count: int
+    oldest: datetime
+    """When the one that is there longest was enqueued."""
+
+
+def standings(conn: Connection) -> list[Standing]:
+    """How many are open, by queue and state; of what is completed, however much it is, nothing is read."""
+    place = (work_items.c.queue, work_items.c.state)
+    query = select(*place, func.count(), func.min(work_items.c.enqueued_at)).where(IS_OPEN).group_by(*place)
+    return [Standing(queue, WorkItemState(state), count, oldest) for queue, state, count, oldest in conn.execute(query)]
 
 
 def _line(queues: Sequence[str], agent: str | None = None, now: datetime | None = None) -> Select[Any]:

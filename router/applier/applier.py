@@ -45,6 +45,9 @@ class Applier:
         self._policies = policies
         self._clock = clock
         self._applied = metrics.counter("applied_total", "Events applied to the store.", ["event", "outcome"])
+        self._deliveries = metrics.counter(
+            "deliveries_reported_total", "What became of deliveries.", ["channel", "state"]
+        )
 
     async def handle(self, batch: Batch) -> None:
         events = [self._event(record) for record in batch]
@@ -80,6 +83,9 @@ class Applier:
 
         for event, outcome in await self._database.write(work):
             self._applied.labels(event, outcome).inc()
+        for reported in events:
+            if isinstance(reported, Delivery):
+                self._deliveries.labels(reported.channel, reported.state.value).inc()
 
     def _event(self, record: Record) -> Applicable:
         found = decode_applicable(record.headers, record.value)

@@ -57,7 +57,8 @@ class House:
         self.database = database
         self.out = Outbox(lambda key: partition_for(key, 6))
         self.intake = Intake(database, Blobs(tmp_path), self.out)
-        self.applier = Applier(database, self.out, PolicyBook(database), ManualClock(T1), Metrics())
+        self.metrics = Metrics()
+        self.applier = Applier(database, self.out, PolicyBook(database), ManualClock(T1), self.metrics)
         self.policy = example_policy()
 
     async def adopt(self, policy: Policy) -> None:
@@ -180,6 +181,9 @@ async def test_a_bounce_that_comes_later_reopens(house: House) -> None:
     (reply,) = await house.replies(interaction)
     await house.push(delivery(reply, DeliveryState.SENT))
     await house.push(delivery(reply, DeliveryState.FAILED, 2))
+    for state in ("sent", "failed"):
+        counted = f'switchboard_deliveries_reported_total{{channel="email",state="{state}"}} 1.0'
+        assert counted in house.metrics.render().decode()
     assert await house.state(interaction) is S.QUEUED
     assert len(await house.items(interaction)) == 1
 
