@@ -74,6 +74,13 @@ async def cluster_id(address: str) -> str:
         return await admin.cluster_id()
 
 
+async def standing(address: str, topics: Sequence[Topic]) -> tuple[str, list[str]]:
+    """(the cluster's own id, the names of those topics that it does not have). Raises BrokerUnavailable."""
+    async with _Admin(address) as admin:
+        there = await admin.names()
+        return await admin.cluster_id(), [topic.name for topic in topics if topic.name not in there]
+
+
 async def log_ends(address: str, topics: Sequence[Topic]) -> tuple[str, dict[tuple[str, int], int]]:
     """(the cluster's id, (topic, partition) → the offset that its next record gets) of those topics that exist.
 
@@ -120,16 +127,20 @@ class _Admin:
     async def cluster_id(self) -> str:
         return str((await self._call("describe cluster", self._client.describe_cluster()))["cluster_id"])
 
+    async def names(self) -> set[str]:
+        """Of all topics that are there."""
+        return set(await self._call("list topics", self._client.list_topics()))
+
     async def partitions(self, names: Sequence[str]) -> list[tuple[str, int]]:
         """Every partition of those topics that exist."""
-        known = sorted(set(await self._call("list topics", self._client.list_topics())) & set(names))
+        known = sorted(await self.names() & set(names))
         if not known:
             return []
         described = await self._call("describe topics", self._client.describe_topics(known))
         return [(topic["topic"], found["partition"]) for topic in described for found in topic["partitions"]]
 
     async def compare(self, topics: Sequence[Topic], partitions: int) -> list[Finding]:
-        there = set(await self._call("list topics", self._client.list_topics()))
+        there = await self.names()
         known = [topic for topic in topics if topic.name in there]
         findings = [
             Finding(topic.name, "missing", "the topic does not exist") for topic in topics if topic not in known

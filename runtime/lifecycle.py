@@ -2,24 +2,29 @@
 
 import asyncio
 import contextlib
+import itertools
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from runtime.backoff import backoff
 from runtime.logs import get_logger
 from schemas.errors import TemporaryError
 
 _GRACE_S = 0.2
 """What a step gets to react to its cancellation before it is left behind."""
+_PAUSE_BASE_S, _PAUSE_CAP_S = 0.25, 5.0
+_TELL_AGAIN_S = 30.0
 
 log = get_logger(__name__)
 
 
 @runtime_checkable
 class Service(Protocol):
-    """A part of a process. Calls never overlap; each runs at most once, in the order start, drain, stop."""
+    """A part of a process. Calls never overlap; each runs at most once, in the order start, drain, stop; but `start` of
+    what is `Awaiting` may be called until it works."""
 
     @property
     def name(self) -> str: ...
@@ -34,6 +39,17 @@ class Service(Protocol):
 
     async def stop(self) -> None:
         """Let go of everything. Must work after a failed start and after a cancelled drain."""
+        ...
+
+
+@runtime_checkable
+class Awaiting(Protocol):
+    """What a service offers besides when it starts with something that may come later than this process."""
+
+    @property
+    def awaits(self) -> str:
+        """What and where, for people, without secrets. While it says something, a start that ends in a TemporaryError
+        may be tried again until it works: it can be called anew. "" = nothing is waited for."""
         ...
 
 
@@ -75,32 +91,72 @@ class Lifecycle:
 
     Stopping drains in reverse, so intake first, within 3/4 of `drain_timeout` seconds, and then stops in
     reverse within what is left. Every step is bounded; a step that ignores its cancellation is left behind.
+    `pause`: the seconds before a start of something that is awaited is tried again, by how often it has been.
     """
 
-    def __init__(self, services: Sequence[Service], *, drain_timeout: float, start_timeout: float = 60.0) -> None:
+    def __init__(
+        self,
+        services: Sequence[Service],
+        *,
+        drain_timeout: float,
+        start_timeout: float = 60.0,
+        pause: Callable[[int], float] = lambda attempt: backoff(attempt, _PAUSE_BASE_S, _PAUSE_CAP_S),
+    ) -> None:
         names = [service.name for service in services]
         if len(set(names)) != len(names):
             raise ValueError(f"two services share a name: {names}")
         self._services = list(services)
         self._drain_timeout = drain_timeout
         self._start_timeout = start_timeout
+        self._pause = pause
         self._touched: list[Service] = []
+        self.waiting_for = ""
+        """The service whose start waits for what is not there yet."""
+        self.has_started = False
+        """All have started; true from then on."""
+        self.is_running = False
+        """All have started, and nobody has asked for the end."""
 
-    async def start(self) -> None:
-        """Start all in order. On a failure, stops what was touched, in reverse, and raises the failure."""
+    async def start(self, *, patient: bool = False) -> None:
+        """Start all in order; `patient`: wait for what is `Awaiting`. On a failure, stops what was touched, in reverse,
+        and raises the failure."""
         for service in self._services:
             self._touched.append(service)
             try:
-                late = await _bounded(f"{service.name}.start", service.start(), self._start_timeout)
-                if late:
-                    raise StepTimeout(f"{service.name} did not start within {self._start_timeout:g} s")
+                await self._start_one(service, patient)
             except BaseException:
                 await self._stop_touched(self._drain_timeout)
                 raise
             log.debug("service started", service=service.name)
+        self.has_started = self.is_running = True
+
+    async def _start_one(self, service: Service, patient: bool) -> None:
+        awaits = service.awaits if patient and isinstance(service, Awaiting) else ""
+        told, tell_again_at = "", 0.0
+        for attempt in itertools.count():
+            try:
+                if await _bounded(f"{service.name}.start", service.start(), self._start_timeout):
+                    raise StepTimeout(f"{service.name} did not start within {self._start_timeout:g} s")
+                break
+            except TemporaryError as error:
+                if not awaits:
+                    raise
+                self.waiting_for = service.name
+                # Once, whenever the reason is another one, and now and then: not with each of many attempts.
+                if str(error) != told or time.monotonic() >= tell_again_at:
+                    advice = {"hint": error.hint} if error.hint else {}
+                    log.warning(
+                        "waiting at the start", service=service.name, awaits=awaits, reason=str(error), **advice
+                    )
+                    told, tell_again_at = str(error), time.monotonic() + _TELL_AGAIN_S
+            await asyncio.sleep(self._pause(attempt))
+        if self.waiting_for:
+            self.waiting_for = ""
+            log.info("waited for, and there now", service=service.name, awaits=awaits)
 
     async def stop(self) -> StopReport:
         """Drain, then stop. Takes `drain_timeout` seconds and a little grace at most, and never raises."""
+        self.is_running = False
         begun = time.monotonic()
         late: list[str] = []
         errors: list[tuple[str, BaseException]] = []
@@ -124,12 +180,12 @@ class Lifecycle:
         return StopReport(tuple(late), tuple(errors))
 
     async def run_until(self, stop: asyncio.Event, *, ready: Callable[[], None] = lambda: None) -> RunReport:
-        """Start, wait until `stop` is set or a service dies, stop. Raises only what `start` raises. `ready` is called
-        when everything has started.
+        """Start (patiently), wait until `stop` is set or a service dies, stop. Raises only what `start` raises. `ready`
+        is called when everything has started.
 
-        A start that takes long is given up when `stop` is set.
+        A start that takes long, or waits, is given up when `stop` is set.
         """
-        starting = asyncio.create_task(self.start(), name="start")
+        starting = asyncio.create_task(self.start(patient=True), name="start")
         asked = asyncio.create_task(stop.wait(), name="stop-event")
         try:
             await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)

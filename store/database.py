@@ -45,8 +45,15 @@ class Database:
     ) -> None:
         await self.stop()
 
+    @property
+    def place(self) -> str:
+        """Where it is, without who signs in and how."""
+        place = URL.create(self.url.drivername, host=self.url.host, port=self.url.port, database=self.url.database)
+        return place.render_as_string()
+
     async def start(self) -> None:
-        """Connect, assert the safe settings, start the writer. Raises StoreUnavailable."""
+        """Connect, assert the safe settings, start the writer. Raises StoreUnavailable, and ConfigError where the
+        server is there and lets nobody in as we come."""
         await self._engine.start()
 
     async def stop(self) -> None:

@@ -2,13 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import TypeVar
 
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from schemas.errors import StoreUnavailable
+from schemas.errors import ConfigError, StoreUnavailable
 from store.engine import BUSY_TIMEOUT_S, CALL_TIMEOUT_S, is_away, reason, sqlstate
 from store.sql import News, taken_news
 from store.wakeups import Wakeups
@@ -20,6 +20,17 @@ _LOST = ("40001", "40P01")
 """Serialisation failure, deadlock."""
 _AGAIN = (*_LOST, "23505")
 """And a racing insert: what was there has changed, so the same work may do now."""
+_SHUT = ("28", "3D")
+"""Wrong name or password, no such database: at a start no waiting mends that."""
+_SHUT_HINT = "The server answers: is its name for us, the password, the database in the URL right?"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it came of: how deep the driver's own is depends on where it happens."""
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__
 
 
 class PostgresEngine:
@@ -36,7 +47,14 @@ class PostgresEngine:
         self._wakeups = None if read_only else Wakeups(url, changed)
 
     async def start(self) -> None:
-        await self.read(lambda conn: None)
+        try:
+            await self.read(lambda conn: None)
+        except Exception as error:
+            for cause in _causes(error):
+                # A ValueError is the driver's about what the URL says, or TLS's about a certificate.
+                if sqlstate(cause).startswith(_SHUT) or isinstance(cause, ValueError):
+                    raise ConfigError([f"store.url: {reason(cause)}"], hint=_SHUT_HINT) from error
+            raise
         if self._wakeups is not None:
             self._wakeups.start()
 

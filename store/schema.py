@@ -38,18 +38,30 @@ def _upgrade(conn: Connection) -> tuple[str | None, str]:
     if conn.dialect.name == "postgresql":  # of several processes that start together, one migrates; the others wait
         conn.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     before = current(conn)
+    _refuse_newer(before)
     command.upgrade(_config(conn), "head")
     return before, head()
 
 
+def _refuse_newer(found: str | None) -> None:
+    """Raises ConfigError where a later version of the code has been at work: what its schema means, it alone knows."""
+    ours = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if found is not None and found not in ours:
+        raise ConfigError(
+            [f"the store is at schema revision {found}, which this version does not know: a newer one has been here"],
+            hint="run the newer version, or restore the backup from before it",
+        )
+
+
 async def upgrade(database: Database) -> tuple[str | None, str]:
-    """Migrate in one transaction. Returns (revision before, revision after)."""
+    """Migrate in one transaction. Returns (revision before, revision after). Raises ConfigError for a newer schema."""
     return await database.write(_upgrade)
 
 
 async def check(database: Database) -> None:
     """Raises ConfigError when the database is not at this code's revision."""
     found = await database.read(current)
+    _refuse_newer(found)
     if found != head():
         raise ConfigError(
             [f"the store is at schema revision {found or 'none'}, this version needs {head()}"],

@@ -74,14 +74,25 @@ class StoreService:
         self._base = base
         self._whole = whole
         self._lock = FolderLock(base.configuration.data_dir)
+        self._prepared = self._open = False
+
+    @property
+    def awaits(self) -> str:
+        """A server may come later than we do; a file is there, or is made."""
+        return "" if self._base.database.is_sqlite else self._base.database.place
 
     async def start(self) -> None:
-        if self._base.database.is_sqlite:
-            self._lock.acquire()
-        await self._base.database.start()
-        await schema.upgrade(self._base.database)
+        """Raises StoreUnavailable, and ConfigError for what no waiting mends."""
         policy, now = self._base.configuration.policy, self._base.clock.now()
-        await asyncio.to_thread(compile_policy, policy)  # what cannot be made ready never becomes the active one
+        if not self._prepared:
+            if self._base.database.is_sqlite:
+                self._lock.acquire()
+            await asyncio.to_thread(compile_policy, policy)  # what cannot be made ready never becomes the active one
+            self._prepared = True
+        if not self._open:
+            await self._base.database.start()
+            self._open = True
+        await schema.upgrade(self._base.database)
         body = policy.to_json()
         if self._whole:
             await self._base.database.write(lambda conn: policies.activate(conn, policy.version, body, now))

@@ -1,6 +1,5 @@
 """Puts a process together: which services a role needs, in the order in which they start."""
 
-import asyncio
 import os
 import signal
 import socket
@@ -26,19 +25,21 @@ from channels.port import Context as ChannelContext
 from channels.port import Parts as ChannelParts
 from channels.senders import SenderIntake
 from ops import live
+from ops.figures import Figures
 from ops.port import Context as OpsContext
 from router.applier import applier
 from router.applier.applier import Applier
 from router.hosts.bus_host import GROUP as ROUTER_GROUP
 from router.policies import PolicyBook
 from runtime.http.app import create_app
-from runtime.http.server import HttpServer
+from runtime.http.server import HttpIntake, HttpServer
 from runtime.lifecycle import Lifecycle, Service
 from runtime.processes import ChildProcess, Command, RestartPolicy
 from schemas.errors import ConfigError
 from store.relay_outbox import RelayOutbox
 from store.sweeper import StoreSweeper
 from switchboard.base import Base, StoreService, make_base
+from switchboard.late import Late
 from switchboard.lives import BrokerLives
 from switchboard.page import page_router
 from switchboard.rules_api import rules_router
@@ -135,14 +136,23 @@ class House:
             services += desk_parts.services
             routers += desk_parts.routers
         if "ops" in self.roles:
-            routers += live.build(
-                OpsContext(store=self.base.store, clock=self.base.clock, metrics=self.base.metrics, check=check)
+            ops = OpsContext(
+                store=self.base.store,
+                clock=self.base.clock,
+                metrics=self.base.metrics,
+                check=check,
+                queues=tuple(self.configuration.policy.queues),
             )
+            services.append(Figures(ops))
+            routers += live.build(ops)
             routers += [rules_router(self.base.database, self.base.clock, check), page_router(demo=self._demo)]
         # A process without pages has health pages if it was told where: the file's address is the pages'.
         if routers or "http.bind" in self.configuration.given:
             self.http = self._http(routers, mounts)
-            services.append(self.http)
+            # First of all, so that a process that waits for the store says so; but two on one SQLite file are told
+            # that, and not that they want the same port.
+            services.insert(1 if self.base.database.is_sqlite else 0, self.http)
+            services.append(HttpIntake(self.http))
         if "channels" in self.roles:
             services += inbound
         return services
@@ -168,7 +178,9 @@ class House:
         app = create_app(
             "Switchboard",
             routers,
-            readiness=lambda: {name: ready() for name, ready in self._readiness.items()},
+            readiness=self._ready,
+            is_open=lambda: self.lifecycle.has_started,
+            waits_for=lambda: self.lifecycle.waiting_for,
             metrics=self.base.metrics,
             max_body_bytes=http.max_body_bytes,
             version=__version__,
@@ -176,6 +188,11 @@ class House:
             larger={desk.FILES: self.settings.desk.file_bytes + desk.FORM_BYTES},
         )
         return HttpServer(app, host=http.host, port=http.port, trusted_proxies=http.trusted_proxies)
+
+    def _ready(self) -> dict[str, bool]:
+        """`started`: every door is bound, and none is being shut."""
+        parts = {name: ready() for name, ready in self._readiness.items()}
+        return {"started": self.lifecycle.is_running, **parts}
 
     # What follows is built when its turn comes to start: it needs the broker's address.
 
@@ -254,34 +271,6 @@ class House:
         kind = "embedded" if self.broker.is_embedded else "external"
         argv += ["--broker", f"{kind}:{self.broker.address}", "--group", self.lives.group(ROUTER_GROUP)]
         return Command(argv, {**MEMORY_KEPT, **os.environ})
-
-
-class Late:
-    """A service that can only be made when those before it have started."""
-
-    def __init__(self, make: Callable[[], Service], name: str) -> None:
-        self.name = name
-        self._make = make
-        self._service: Service | None = None
-
-    async def start(self) -> None:
-        self._service = self._make()
-        await self._service.start()
-
-    async def drain(self) -> None:
-        if self._service is not None:
-            await self._service.drain()
-
-    async def stop(self) -> None:
-        if self._service is not None:
-            await self._service.stop()
-
-    async def failed(self) -> BaseException:
-        failed = getattr(self._service, "failed", None)
-        if failed is None:
-            await asyncio.Event().wait()
-        error: BaseException = await failed()  # type: ignore[misc]
-        return error
 
 
 def refuse_impossible(configuration: Configuration, roles: Collection[str], *, whole: bool) -> None:

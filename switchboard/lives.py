@@ -61,10 +61,16 @@ class BrokerLives:
         """Have `callback` awaited whenever the incarnation has changed."""
         self._listeners.append(callback)
 
+    @property
+    def awaits(self) -> str:
+        """Both were there a moment ago."""
+        return f"{self._database.place} and Kafka at {self._broker.address}" if self._watches else ""
+
     async def start(self) -> None:
         """Raises StoreUnavailable, BrokerUnavailable."""
+        if not self._cluster:
+            self._broker.on_restart(self._restarted)
         self._cluster = self._broker.incarnation
-        self._broker.on_restart(self._restarted)
         if not self._watches:
             return
         self._life = await self._database.read(lambda conn: lives.current(conn, self._cluster))

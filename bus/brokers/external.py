@@ -2,10 +2,13 @@
 
 from bus import admin
 from bus.brokers.port import OnRestart, OnReturn
+from bus.topics import TOPICS
+from schemas.errors import BrokerUnavailable
 
 
 class ExternalBroker:
-    """Broker: `start` finds out whether it answers and which cluster it is. It is never started or stopped."""
+    """Broker: `start` finds out whether it answers, which cluster it is, and whether it has its topics: those who read
+    from one that is made later do not hear of it for minutes. It is never started or stopped."""
 
     is_embedded = False
 
@@ -13,6 +16,11 @@ class ExternalBroker:
         self.name = "broker"
         self.address = address
         self.incarnation = "external"
+
+    @property
+    def awaits(self) -> str:
+        """It may come later than we do."""
+        return f"Kafka at {self.address}"
 
     @property
     def is_ready(self) -> bool:
@@ -26,7 +34,13 @@ class ExternalBroker:
 
     async def start(self) -> None:
         """Raises BrokerUnavailable."""
-        self.incarnation = f"external:{await admin.cluster_id(self.address)}"
+        cluster, missing = await admin.standing(self.address, TOPICS)
+        if missing:
+            raise BrokerUnavailable(
+                f"Kafka at {self.address} does not have the topics {', '.join(missing)}",
+                hint=f"switchboard topics apply --brokers {self.address}",
+            )
+        self.incarnation = f"external:{cluster}"
 
     async def drain(self) -> None:
         """Nothing to do."""

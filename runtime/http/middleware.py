@@ -1,13 +1,13 @@
-"""Pure ASGI middleware: a limit on bodies, and security headers."""
+"""Pure ASGI middleware: a gate that is shut during the start, a limit on bodies, and security headers."""
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runtime.http.problem import problem_response
+from runtime.http.problem import RETRY_AFTER_S, problem_response
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
@@ -24,6 +24,26 @@ _HEADERS = {
 
 
 _DISCARD_S = 2.0
+
+
+HEALTH_PAGES = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+class Gate:
+    """Answers 503 until `is_open`, but on the pages that say how the process is: it listens before it can serve."""
+
+    def __init__(self, app: ASGIApp, is_open: Callable[[], bool]) -> None:
+        self._app = app
+        self._is_open = is_open
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._is_open() or scope["path"] in HEALTH_PAGES:
+            await self._app(scope, receive, send)
+            return
+        retry = {"Retry-After": str(RETRY_AFTER_S)}
+        response = problem_response(503, "This process is starting.", code="starting", headers=retry)
+        # To a WebSocket, too: the handshake may be refused with a whole answer.
+        await response(scope, receive, send)
 
 
 class _TooLargeError(Exception):

@@ -117,3 +117,21 @@ class HttpServer:
             if not self._server.should_exit:
                 return error
             await asyncio.Event().wait()  # it ended because it was told to
+
+
+class HttpIntake:
+    """Service: the server's place among the intakes. It listens before the others start, so that a process which waits
+    says how it is; but what it takes in goes on to them, so it drains and stops before they do."""
+
+    def __init__(self, server: HttpServer) -> None:
+        self.name = f"{server.name} intake"
+        self._server = server
+
+    async def start(self) -> None:
+        """Nothing to do: it listens already."""
+
+    async def drain(self) -> None:
+        await self._server.drain()
+
+    async def stop(self) -> None:
+        await self._server.stop()

@@ -200,7 +200,7 @@ async def test_readiness_says_which_part_is_missing(site: Running) -> None:
         async def ready() -> bool:
             async with session.get(f"{site.stage.http}/readyz") as response:
                 body = await response.json()
-            assert set(body["parts"]) == {"broker", "relay", "router", "applier", "senders"}
+            assert set(body["parts"]) == {"started", "broker", "relay", "router", "applier", "senders"}
             return bool(response.status == 200)
 
         await until(ready)

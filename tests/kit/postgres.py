@@ -76,6 +76,10 @@ class Server:
         """The postmaster and all that it has started."""
         return [self.pid, *descendants(self.pid)]
 
+    def want_passwords(self) -> None:
+        """From the next start on. Nobody has one."""
+        (self._data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
+
     def start(self) -> None:
         """Return when it accepts connections; after a kill this takes the time of its recovery."""
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync={self._fsync}"

@@ -19,6 +19,8 @@ from tests.kit.policies import accepted, example_policy
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
+METERED = ("agents", "bus", "channels", "ops", "router", "store", "switchboard")
+
 
 def blocks(path: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
@@ -44,6 +46,14 @@ def test_the_channel_that_contributing_adds_is_the_one_that_the_tests_run() -> N
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert "examples/suggestion_box/suggestion_box.py" in text
     assert "tests/contract/test_suggestion_box.py" in text
+
+
+def test_every_metric_is_documented_and_every_documented_one_is_there() -> None:
+    made = re.compile(r"\b(counter|gauge|histogram)\(\s*\"([a-z_]+)\"")
+    rooms = (p for p in ROOT.glob("*/**/*.py") if p.relative_to(ROOT).parts[0] in METERED)
+    found = {match.groups() for path in rooms for match in made.finditer(path.read_text(encoding="utf-8"))}
+    names = {f"switchboard_{name.removesuffix('_total')}{'_total' * (kind == 'counter')}" for kind, name in found}
+    assert names == set(re.findall(r"switchboard_[a-z_]+", (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.relative_to(ROOT).as_posix())

@@ -1,7 +1,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -85,7 +85,9 @@ def router(clock: ManualClock) -> APIRouter:
 
 
 @asynccontextmanager
-async def serving(ready: bool = True) -> AsyncIterator[tuple[HttpServer, httpx.AsyncClient, ManualClock]]:
+async def serving(
+    ready: bool = True, is_open: Callable[[], bool] = lambda: True
+) -> AsyncIterator[tuple[HttpServer, httpx.AsyncClient, ManualClock]]:
     clock = ManualClock()
     app = create_app(
         "test",
@@ -93,6 +95,8 @@ async def serving(ready: bool = True) -> AsyncIterator[tuple[HttpServer, httpx.A
         readiness=lambda: {"store": True, "bus": ready},
         metrics=Metrics(),
         max_body_bytes=1000,
+        is_open=is_open,
+        waits_for=lambda: "" if is_open() else "store",
         mounts={"/static": static_files("tests.kit.static_pkg", "web", index=True)},
     )
     server = HttpServer(app, host="127.0.0.1", port=0, graceful_s=2)
@@ -169,6 +173,26 @@ async def test_health_readiness_metrics_openapi_and_headers() -> None:
     assert "frame-ancestors 'none'" in health.headers["content-security-policy"]
     assert health.headers["referrer-policy"] == "no-referrer"
     assert "server" not in health.headers
+
+
+async def test_a_process_that_has_not_started_says_how_it_is_and_serves_nothing_else() -> None:
+    gate: list[bool] = []
+    async with serving(is_open=lambda: bool(gate)) as (server, client, _clock):
+        health = {page: await client.get(page) for page in ("/healthz", "/readyz", "/metrics")}
+        refused = [await client.get("/me"), await client.post("/login", json={}), await client.get("/static/")]
+        with pytest.raises(websockets.InvalidStatus) as closed:
+            await websockets.connect(server.url.replace("http", "ws") + "/ws")
+        gate.append(True)
+        ready = await client.get("/readyz")
+        served = await client.get("/static/")
+    assert [answer.status_code for answer in health.values()] == [200, 200, 200]
+    assert health["/readyz"].json()["waits_for"] == "store"
+    assert {answer.status_code for answer in refused} == {503}
+    assert {answer.headers["content-type"] for answer in refused} == {"application/problem+json"}
+    assert "retry-after" in refused[0].headers
+    assert closed.value.response.status_code == 503
+    assert "waits_for" not in ready.json()
+    assert served.status_code == 200
 
 
 async def test_bearer_tokens() -> None:

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from runtime.lifecycle import Lifecycle, Service, StepTimeout, stop_on_signals
+from schemas.errors import ConfigError, StoreUnavailable, SwitchboardError
 
 
 class Part:
@@ -154,3 +155,82 @@ async def test_a_start_that_takes_long_is_given_up_when_a_stop_is_asked_for() ->
         report = await running
     assert report.died is None
     assert stopped == ["slow"]
+
+
+class Absent:
+    """A service whose start ends in each of `errors`, one after the other, and then works."""
+
+    def __init__(self, *errors: SwitchboardError, awaits: str = "a store at db:5432") -> None:
+        self.name, self.awaits, self.errors = "store", awaits, list(errors)
+        self.steps: list[str] = []
+        self.tried = asyncio.Event()
+
+    async def start(self) -> None:
+        self.steps.append("start")
+        self.tried.set()
+        if self.errors:
+            raise self.errors.pop(0)
+
+    async def drain(self) -> None:
+        self.steps.append("drain")
+
+    async def stop(self) -> None:
+        self.steps.append("stop")
+
+
+AWAY = [StoreUnavailable(f"no answer, {number}") for number in range(3)]
+
+
+async def test_what_is_awaited_is_tried_again_until_it_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """A process whose store came a moment later than it did ended at once."""
+    pauses: list[int] = []
+    seen: list[tuple[str, bool]] = []
+
+    def pause(attempt: int) -> float:
+        pauses.append(attempt)
+        seen.append((lifecycle.waiting_for, lifecycle.is_running))
+        return 0.0
+
+    journal: list[str] = []
+    absent = Absent(*AWAY)
+    lifecycle = Lifecycle([absent, Part("relay", journal)], drain_timeout=1, pause=pause)
+    await lifecycle.start(patient=True)
+    assert absent.steps == ["start"] * 4
+    assert pauses == [0, 1, 2]
+    assert seen == [("store", False)] * 3
+    assert (lifecycle.waiting_for, lifecycle.is_running) == ("", True)
+    assert journal == ["relay.start"], "not before what it needs"
+    said = capsys.readouterr().out
+    assert all(str(error) in said for error in AWAY), "each new reason"
+    assert "a store at db:5432" in said
+    await lifecycle.stop()
+    assert (lifecycle.has_started, lifecycle.is_running) == (True, False)
+
+
+async def test_a_start_that_waits_ends_at_once_when_asked_to() -> None:
+    absent = Absent(*AWAY)
+    stop = asyncio.Event()
+    lifecycle = Lifecycle([absent], drain_timeout=1, pause=lambda _: 3600.0)
+    running = asyncio.create_task(lifecycle.run_until(stop))
+    await absent.tried.wait()
+    stop.set()
+    async with asyncio.timeout(5):
+        report = await running
+    assert report.died is None
+    assert absent.steps == ["start", "stop"]
+    assert not lifecycle.has_started
+
+
+async def test_what_no_waiting_mends_ends_the_start_with_its_own_words() -> None:
+    refused = Absent(AWAY[0], ConfigError(["store.url: wrong password"]))
+    with pytest.raises(ConfigError, match="wrong password"):
+        await Lifecycle([refused], drain_timeout=1, pause=lambda _: 0.0).start(patient=True)
+    assert refused.steps == ["start", "start", "stop"]
+
+
+async def test_nothing_is_waited_for_that_cannot_come_by_itself_nor_without_patience() -> None:
+    file, server = Absent(AWAY[0], awaits=""), Absent(AWAY[0])
+    for absent, patient in ((file, True), (server, False)):
+        with pytest.raises(StoreUnavailable):
+            await Lifecycle([absent], drain_timeout=1).start(patient=patient)
+        assert absent.steps == ["start", "stop"]
