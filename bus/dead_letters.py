@@ -12,6 +12,8 @@ from schemas.codec import encode
 from schemas.dead_letter import DeadLetter, Place
 from schemas.limits import INLINE_BYTES
 
+KEY_CHARS = 500
+
 Reason = Literal["undecodable", "unknown_type", "invalid", "too_large", "unparsable", "refused", "undeliverable"]
 
 
@@ -28,12 +30,10 @@ def dead_letter(
     With `dataref` the value stays out; without it the value must fit (`needs_blob`).
     """
     assert dataref is not None or not needs_blob(record), "store the bytes first"
-    # With a digest of the bytes: a broker that came back empty counts its offsets from 0 again.
-    digest = hashlib.sha256(repr(record.headers).encode() + (record.value or b"")).hexdigest()[:16]
-    place = f"{record.topic}:{record.partition}:{record.offset}:{digest}"
+    place, digest = _identity(record)
     envelope = cloudevents.parse(record.headers)
     interaction = None
-    if record.topic == INTERACTIONS and not isinstance(envelope, str):
+    if record.topic == INTERACTIONS and not isinstance(envelope, str) and _is_plain(envelope.id):
         interaction = envelope.id
     return DeadLetter(
         id=f"{interaction}:{digest}" if interaction else place,
@@ -41,7 +41,7 @@ def dead_letter(
         interaction_id=interaction,
         round=round_,
         reason=reason,
-        detail=detail,
+        detail=detail.replace("\0", "\ufffd"),
         place=Place(topic=record.topic, partition=record.partition, offset=record.offset),
         headers=tuple((name, _base64(value)) for name, value in record.headers),
         raw=None if dataref is not None or record.value is None else _base64(record.value),
@@ -56,18 +56,49 @@ def whole_letter(record: Record, reason: Reason, detail: str, *, at: datetime) -
     return letter.model_copy(update={"raw": record.value, "dataref": None})
 
 
+def bare_letter(record: Record, *, at: datetime) -> DeadLetter:
+    """The dead letter of a record whose own one cannot be written: where it was, and its bytes."""
+    place, _ = _identity(record)
+    return DeadLetter.model_construct(
+        id=place,
+        conversation_id=place,
+        interaction_id=None,
+        round=1,
+        reason="invalid",
+        detail="neither the record nor its headers could be kept as they are; the log has the reason",
+        place=Place(topic=record.topic, partition=record.partition, offset=record.offset),
+        headers=(),
+        raw=record.value,
+        dataref=None,
+        media_type="application/octet-stream",
+        at=at,
+    )
+
+
 def outgoing(letter: DeadLetter) -> Outgoing:
     """The record that carries a dead letter."""
     encoded = encode(letter)
     return Outgoing(DEAD_LETTERS, encoded.key, encoded.value, encoded.headers)
 
 
+def _identity(record: Record) -> tuple[str, str]:
+    """(place, digest). With a digest of the bytes: a broker that came back empty counts its offsets from 0 again."""
+    digest = hashlib.sha256(repr(record.headers).encode() + (record.value or b"")).hexdigest()[:16]
+    return f"{record.topic}:{record.partition}:{record.offset}:{digest}", digest
+
+
+def _is_plain(text: str) -> bool:
+    """Whether any store takes it as a key: PostgreSQL knows no NUL, and no keys of more than 2,700 bytes."""
+    return "\0" not in text and len(text) <= KEY_CHARS
+
+
 def _text(key: bytes | None) -> str:
     """The key as text, or nothing: another spelling of the bytes would land in another partition."""
     try:
-        return (key or b"").decode("utf-8")
+        text = (key or b"").decode("utf-8")
     except UnicodeDecodeError:
         return ""
+    return text if _is_plain(text) else ""
 
 
 def _base64(value: bytes | None) -> bytes:

@@ -1,9 +1,12 @@
 """The intake of the senders: replies from the topic become rows of the delivery ledger, and only then are acked."""
 
+from collections.abc import Sequence
+
 from sqlalchemy.engine import Connection
 
 from bus.dead_letters import whole_letter
-from bus.records import Batch
+from bus.one_by_one import do_or_set_aside
+from bus.records import Batch, Record
 from runtime.clock import Clock
 from schemas.codec import Invalid, decode
 from schemas.dead_letter import DeadLetter
@@ -20,10 +23,13 @@ class SenderIntake:
         self._clock = clock
 
     async def handle(self, batch: Batch) -> None:
+        await do_or_set_aside(list(batch), self._do, self._keep, self._clock.now)
+
+    async def _do(self, records: Sequence[Record]) -> None:
         now = self._clock.now()
         found: list[Reply] = []
         letters: list[DeadLetter] = []
-        for record in batch:
+        for record in records:
             event = decode(record.headers, record.value)
             if isinstance(event, Reply):
                 found.append(event)
@@ -37,3 +43,6 @@ class SenderIntake:
                 dead_letters.add(conn, letter)
 
         await self._store.database.write(work)
+
+    async def _keep(self, letter: DeadLetter) -> None:
+        await self._store.database.write(lambda conn: dead_letters.add(conn, letter))

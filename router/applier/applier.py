@@ -1,7 +1,6 @@
 """The applier: consumes decisions, deliveries and dead letters, and makes them true in the store.
 
-One transaction per batch. If one event of a batch cannot be applied, the batch is done one by one, and only the
-culprit becomes a dead letter.
+One transaction per batch.
 """
 
 from collections.abc import Sequence
@@ -10,20 +9,20 @@ from datetime import datetime
 from sqlalchemy.engine import Connection
 
 from bus.dead_letters import whole_letter
+from bus.one_by_one import do_or_set_aside
 from bus.records import Batch, Record
 from bus.topics import DEAD_LETTERS, DECISIONS, DELIVERIES
 from router.applier.apply import apply_dead_letter, apply_decisions, apply_delivery
 from router.policies import PolicyBook
 from rules.policy import Policy
 from runtime.clock import Clock
-from runtime.logs import get_logger
 from runtime.metrics import Metrics
 from schemas import structs
 from schemas.codec import Invalid
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision
 from schemas.delivery import Delivery
-from schemas.errors import NotFound, TemporaryError
+from schemas.errors import NotFound
 from schemas.fast import decode_applicable
 from store.database import Database
 from store.outbox import Outbox
@@ -32,8 +31,6 @@ GROUP = "switchboard-applier"
 TOPICS = (DECISIONS, DELIVERIES, DEAD_LETTERS)
 Applicable = Decision | Delivery | DeadLetter
 _DECISION = (Decision, structs.Decision)
-
-log = get_logger(__name__)
 
 
 class Applier:
@@ -50,25 +47,13 @@ class Applier:
         )
 
     async def handle(self, batch: Batch) -> None:
-        events = [self._event(record) for record in batch]
-        try:
-            await self._apply(events)
-        except TemporaryError:
-            raise
-        except Exception:
-            log.exception("a batch could not be applied as one: one by one now", records=len(events))
-            for record, event in zip(batch, events, strict=True):
-                await self._alone(record, event)
+        await do_or_set_aside(list(batch), self._do, self._keep, self._clock.now)
 
-    async def _alone(self, record: Record, event: Applicable) -> None:
-        try:
-            await self._apply([event])
-        except TemporaryError:
-            raise
-        except Exception as error:
-            log.exception("an event could not be applied", topic=record.topic, offset=record.offset)
-            letter = whole_letter(record, "invalid", f"{type(error).__name__}: {error}", at=self._clock.now())
-            await self._apply([letter])
+    async def _do(self, records: Sequence[Record]) -> None:
+        await self._apply([self._event(record) for record in records])
+
+    async def _keep(self, letter: DeadLetter) -> None:
+        await self._apply([letter])
 
     async def _apply(self, events: Sequence[Applicable]) -> None:
         now = self._clock.now()
