@@ -5,7 +5,7 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Literal, get_args
 
 from fastapi import APIRouter
@@ -13,10 +13,8 @@ from fastapi import APIRouter
 from agents import desk
 from agents.port import Context as DeskContext
 from bus.brokers import Broker, open_broker
-from bus.kafka import KafkaSink, KafkaSource
-from bus.port import Source
-from bus.pump import Pump
-from bus.reconnect import MovableSource
+from bus.kafka import KafkaSink
+from bus.records import Batch
 from bus.relay import Relay
 from bus.topics import REPLIES
 from channels import registry
@@ -46,6 +44,7 @@ from switchboard.rules_api import rules_router
 from switchboard.secret import load_secret
 from switchboard.settings import Configuration
 from switchboard.version import __version__
+from switchboard.watched_pump import WatchedPump
 
 Role = Literal["channels", "relay", "router", "applier", "senders", "agents", "ops"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -90,7 +89,6 @@ class House:
         self.router: ChildProcess | None = None
         self.http: HttpServer | None = None
         self.parts: dict[str, ChannelParts] = {}
-        self._sources: list[MovableSource] = []
         self._readiness: dict[str, Callable[[], bool]] = {}
         self.services = self._build()
         self.lifecycle = Lifecycle(self.services, drain_timeout=DRAIN_TIMEOUT_S)
@@ -106,7 +104,7 @@ class House:
         if "router" in self.roles:
             services.append(self._router_child())
         if "applier" in self.roles:
-            services.append(Late(self._applier, "applier"))
+            services.append(self._applier())
         routers: list[APIRouter] = list(self._extra)
         mounts: dict[str, Any] = {}
         inbound: list[Service] = []
@@ -120,7 +118,7 @@ class House:
                 routers += parts.routers if "channels" in self.roles else ()
                 mounts.update(parts.pages if "channels" in self.roles else {})
         if "senders" in self.roles:
-            services += [Late(self._senders, "senders"), *outbound]
+            services += [self._senders(), *outbound]
         check = desk.token_check(self.base.store)
         if "agents" in self.roles:
             desk_parts = desk.build(
@@ -217,32 +215,26 @@ class House:
         return relay
 
     def _applier(self) -> Service:
-        handler = Applier(
-            self.base.database,
-            self.base.store.outbox,
-            PolicyBook(self.base.database),
-            self.base.clock,
-            self.base.metrics,
-        )
+        base = self.base
+        handler = Applier(base.database, base.store.outbox, PolicyBook(base.database), base.clock, base.metrics)
         return self._pump("applier", applier.GROUP, applier.TOPICS, handler.handle)
 
     def _senders(self) -> Service:
-        handler = SenderIntake(self.base.store, self.base.clock)
-        return self._pump("senders", SENDERS_GROUP, (REPLIES,), handler.handle)
+        return self._pump("senders", SENDERS_GROUP, (REPLIES,), SenderIntake(self.base.store, self.base.clock).handle)
 
-    def _pump(self, name: str, group: str, topics: Sequence[str], handle: Any) -> Pump:
-        embedded = self.broker.is_embedded
-
-        def open_source(address: str) -> Source:
-            return KafkaSource(address, self.lives.group(group), topics, embedded=embedded)
-
-        source = MovableSource(open_source, self.broker.address)
-
-        async def move(address: str, _incarnation: str) -> None:
-            source.move(address)
-
-        self.lives.on_life(move)
-        pump = Pump(name, source, handle)
+    def _pump(
+        self, name: str, group: str, topics: Sequence[str], handle: Callable[[Batch], Awaitable[None]]
+    ) -> Service:
+        pump = WatchedPump(
+            name,
+            group,
+            topics,
+            handle,
+            broker=self.broker,
+            lives=self.lives,
+            partitions=self.settings.kafka.partitions,
+            stuck_after_s=self.settings.router.stuck_after.total_seconds(),
+        )
         self._readiness[name] = lambda: pump.healthy
         return pump
 

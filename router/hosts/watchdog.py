@@ -78,8 +78,11 @@ class Watchdog:
         stuck_after_s: float = STUCK_AFTER_S,
         look_every_s: float = LOOK_EVERY_S,
         clock: Clock | None = None,
+        stuck: Callable[[], None] | None = None,
     ) -> None:
+        """`stuck`: what helps instead of the end of the process."""
         self.name = f"{host.name} watchdog"
+        self._stuck = stuck
         self._host = host
         self._positions = positions
         self._stuck_after_s = stuck_after_s
@@ -119,4 +122,11 @@ class Watchdog:
             found = self._progress.stuck(mine, self._clock.monotonic())
             if found is not None and found[1] >= self._stuck_after_s:
                 (topic, partition), seconds = found
-                raise StuckError(f"nothing of {topic}/{partition} was committed for {seconds:.0f} s, and more is there")
+                verdict = StuckError(
+                    f"nothing of {topic}/{partition} was committed for {seconds:.0f} s, and more is there"
+                )
+                if self._stuck is None:
+                    raise verdict
+                log.error("stuck: begun anew", service=self._host.name, error=str(verdict))
+                self._stuck()
+                self._progress.forget()
