@@ -18,7 +18,7 @@ from runtime.tasks import TaskOwner
 from schemas.errors import is_temporary
 from schemas.interaction import CHANNELS
 from schemas.states import OPEN_WORK_ITEM_STATES, WorkItemState
-from store import deliveries, outbox, work_items
+from store import dead_letters, deliveries, ledger, outbox, work_items
 
 EVERY_S = 5.0
 SHARE = 0.02
@@ -36,11 +36,19 @@ class Read:
     items: Sequence[work_items.Standing]
     deliveries: dict[tuple[str, str], int]
     backlog: dict[str, int]
+    held: dict[str, int]
+    dead_letters: int
 
 
 def read(conn: Connection) -> Read:
     """Nothing here reads what has ended, however much of it there is."""
-    return Read(work_items.standings(conn), deliveries.open_counts(conn), outbox.backlog_by_topic(conn))
+    return Read(
+        work_items.standings(conn),
+        deliveries.open_counts(conn),
+        outbox.backlog_by_topic(conn),
+        ledger.held_counts(conn),
+        dead_letters.open_count(conn),
+    )
 
 
 class Figures:
@@ -61,6 +69,8 @@ class Figures:
             "deliveries_open", "Deliveries that have not ended; unknown ones wait for a person.", ["channel", "state"]
         )
         self._backlog = gauge("outbox_backlog", "Events that no broker has confirmed yet.", ["topic"])
+        self._held = gauge("interactions_held", "Interactions that wait for a person to release them.", ["channel"])
+        self._dead_letters = gauge("dead_letters", "Dead letters; open: nobody has settled them.", ["state"])
         self._queues = set(context.queues)
         self._next_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
@@ -109,9 +119,11 @@ class Figures:
         for channel in CHANNELS:
             for state_ in deliveries.OPEN:
                 self._deliveries.labels(channel, state_.value).set(found.deliveries.get((channel, state_.value), 0))
+            self._held.labels(channel).set(found.held.get(channel, 0))
+        self._dead_letters.labels("open").set(found.dead_letters)
         for topic in TOPICS:
             self._backlog.labels(topic.name).set(found.backlog.get(topic.name, 0))
 
     def _clear(self) -> None:
-        for gauge in (self._items, self._oldest, self._deliveries, self._backlog):
+        for gauge in (self._items, self._oldest, self._deliveries, self._backlog, self._held, self._dead_letters):
             gauge.clear()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.engine import Connection
 
 from schemas.dead_letter import DeadLetter, Place
@@ -50,6 +50,10 @@ def listing(conn: Connection, state: State | None, limit: int) -> list[Stored]:
     if state is not None:
         query = query.where(dead_letters.c.state == state)
     return [_stored(row) for row in conn.execute(query)]
+
+
+def open_count(conn: Connection) -> int:
+    return conn.scalar(select(func.count()).where(dead_letters.c.state == "open")) or 0
 
 
 def settle(conn: Connection, letter_id: str, state: State) -> bool:

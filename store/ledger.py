@@ -310,6 +310,13 @@ def by_state(
     ]
 
 
+def held_counts(conn: Connection) -> dict[str, int]:
+    """How many wait for a person to release them, by channel."""
+    held = interactions.c.state == InteractionState.HELD.value
+    query = select(interactions.c.channel, func.count()).where(held).group_by(interactions.c.channel)
+    return {channel: count for channel, count in conn.execute(query)}
+
+
 def balance(conn: Connection) -> Balance:
     """The sum of the states beside what was accepted, by channel: two counts of two different tables."""
     accepted: dict[str, tuple[int, int]] = {

@@ -21,7 +21,7 @@ from store.intake import Intake
 from store.outbox import Outbox
 from store.schema import upgrade
 from store.store import Store
-from store.tables import deliveries, outbox, work_items
+from store.tables import dead_letters, deliveries, interactions, outbox, work_items
 from tests.kit.clock import ManualClock
 from tests.kit.contacts import NOW
 from tests.kit.plans import watched
@@ -130,6 +130,13 @@ async def desk(database: Database, tmp_path: Path) -> Any:
             conn.execute(table.insert(), rows)
         for row in EVENTS:
             conn.execute(outbox.insert(), row)
+        for number, state in enumerate(("open", "replayed")):
+            letter = {"id": str(number), "state": state, "reason": "invalid", "place": {}, "headers": [], "at": NOW}
+            conn.execute(dead_letters.insert(), {**letter, "conversation_id": "c", "media_type": "x"})
+        for number, state in enumerate(("held", "queued")):
+            times = {"received_at": NOW, "accepted_at": NOW, "changed_at": NOW}
+            rest = {"conversation_id": "c", "channel": "email", "account": "a", "customer_id": "u", **times}
+            conn.execute(interactions.insert(), {"id": str(number), "seq": number, "state": state, **rest})
 
     await database.write(fill)
     found = Desk(database, tmp_path)
@@ -161,6 +168,9 @@ async def test_the_page_says_what_waits_how_long_and_what_has_not_gone_out(desk:
     assert open_[("web_form", "attempting")] == 0
     backlog = page["switchboard_outbox_backlog"]
     assert {place: count for place, count in backlog.items() if count} == {("interactions",): 2, ("replies",): 1}
+    assert page["switchboard_dead_letters"] == {("open",): 1}
+    held = page["switchboard_interactions_held"]
+    assert {place: count for place, count in held.items() if count} == {("email",): 1}
 
 
 async def test_the_store_is_asked_every_few_seconds_however_often_the_page_is(desk: Desk, database: Database) -> None:
@@ -207,5 +217,5 @@ async def test_the_figures_read_no_growing_table_whole(tmp_path: Path) -> None:
         await upgrade(database)
         with watched(partial=frozenset({"outbox_open"})) as plans:
             await database.read(figures.read)
-    assert len(plans.scans) == 3
+    assert len(plans.scans) == 5
     assert not plans.of("work_items", "deliveries", "outbox")
