@@ -218,4 +218,4 @@ async def test_the_figures_read_no_growing_table_whole(tmp_path: Path) -> None:
         with watched(partial=frozenset({"outbox_open"})) as plans:
             await database.read(figures.read)
     assert len(plans.scans) == 5
-    assert not plans.of("work_items", "deliveries", "outbox")
+    assert not plans.of("work_items", "deliveries", "outbox", "interactions", "dead_letters")
