@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -214,7 +215,7 @@ class FaustHost:
         attempt = 0
         while current := [span for span in spans if self._is_current(span)]:
             if attempt and self._draining.is_set():
-                break  # the next process does it, when the store is there again
+                return {}  # the next process does it, when the store is there again
             try:
                 made = iter(await self._triage.process([record for span in current for record in span.records]))
             except Exception as error:
@@ -222,23 +223,30 @@ class FaustHost:
             else:
                 self._go_on()
                 return {id(span): list(islice(made, len(span.records))) for span in current}
+        self._wait_no_more(attempt)
         return {}
 
     async def _write(self, pairs: Sequence[tuple[Any, list[Outgoing]]]) -> None:
         """Events of one partition, in their order, each with its decisions."""
         attempt = 0
         while current := [(event, outgoing) for event, outgoing in pairs if self._is_current(event.value)]:
+            owners = [event.value for event, _ in current for _ in event.value.records]
             records = [record for event, _ in current for record in event.value.records]
+            made = [each for _, outgoing in current for each in outgoing]
             try:
-                await publish(self._sink, self._triage, records, [each for _, outgoing in current for each in outgoing])
+                await publish(self._sink, self._triage, records, made, partial(self._is_wanted, owners))
             except Exception as error:
                 attempt = await self._pause(error, attempt)
             else:
                 self._go_on()
                 for event, _ in current:
-                    event.value.done = True
+                    event.value.done = self._is_current(event.value)  # if not, some of it may be unwritten
                     event.ack()
                 return
+        self._wait_no_more(attempt)
+
+    def _is_wanted(self, owners: Sequence[Span[Any]], number: int) -> bool:
+        return self._is_current(owners[number])
 
     def _is_current(self, span: Span[Any]) -> bool:
         return not self._stopped and self._app is not None and self._app.consumer.is_current(span)
@@ -255,6 +263,11 @@ class FaustHost:
 
     def _go_on(self) -> None:
         self.healthy, self.paused = True, ""
+
+    def _wait_no_more(self, attempt: int) -> None:
+        """What we waited for was lost meanwhile: whoever looks whether we are stuck must not take us for paused."""
+        if attempt:
+            self._go_on()
 
 
 async def _raise(error: Exception) -> None:
