@@ -99,7 +99,7 @@ class Relay:
         self._leaving = TaskOwner()
         self._draining = False
         self.healthy = False
-        """False while the store is away or nothing could be looked at yet: what readiness reports."""
+        """False while the store or the broker is away, or nothing could be looked at yet: what readiness reports."""
         self._empty = asyncio.Event()
         self._published = metrics.counter("relay_published", "Rows confirmed by the broker.", ["topic"])
         self._failures = metrics.counter("relay_failures", "Attempts not confirmed.", ["topic"])
@@ -149,7 +149,7 @@ class Relay:
             wake.clear()
             try:
                 seen = await self.publish_pending()
-                attempt, self.healthy = 0, True
+                attempt = 0
             except Exception as error:
                 if not is_temporary(error):
                     raise
@@ -180,15 +180,17 @@ class Relay:
         assert sink is not None, "start() comes first"
         await self._renew()
         held = dict(self._leased)
-        open_shards = {s: e for s, e in held.items() if not self._is_blocked(s)}
-        if not open_shards:
-            return False
-        async with asyncio.timeout(_CALL_TIMEOUT_S):
-            rows = await self._outbox.pending(open_shards, target[1], self._batch)
+        due = {what for what in self._blocked if not self._is_blocked(what)}
+        open_shards = {s: e for s, e in held.items() if s in due or s not in self._blocked}
+        rows: list[OutboxRow] = []
+        if open_shards:
+            async with asyncio.timeout(_CALL_TIMEOUT_S):
+                rows = await self._outbox.pending(open_shards, target[1], self._batch)
         if rows:
             self._pace.begin()
         lanes = self._lanes(rows)
         settled = 0
+        failed: set[_Lane] = set()
         stuck: set[int] = set()
         moved: set[int] = set()
         while lanes and self._target == target:
@@ -201,7 +203,8 @@ class Relay:
                 if isinstance(outcome, Failed):
                     if self._target == target:
                         self._block(lane)
-                    stuck.add(row.shard)
+                        failed.add(lane)
+                        stuck.add(row.shard)
                     del lanes[lane]
                     continue
                 moved.add(row.shard)
@@ -212,7 +215,15 @@ class Relay:
             await self._renew()
             lost = {shard for shard, epoch in held.items() if self._leased.get(shard) != epoch}
             lanes = {lane: rows for lane, rows in lanes.items() if rows[0].shard not in lost}
-        self._block_shards(stuck - moved, moved)
+        stuck -= moved
+        # Whatever was due and has not failed again has gone through, or is no more.
+        for what in due - failed - stuck:
+            self._blocked.pop(what, None)
+        self._block_shards(stuck, moved)
+        if settled or not (rows or self._blocked):
+            self.healthy = True
+        elif failed:
+            self.healthy = False
         return settled > 0 and (self._draining or len(rows) >= self._batch or self._target != target)
 
     def _lanes(self, rows: Iterable[OutboxRow]) -> dict[_Lane, deque[OutboxRow]]:
@@ -276,10 +287,6 @@ class Relay:
 
     def _block_shards(self, stuck: set[int], moved: set[int]) -> None:
         """A shard in which nothing at all goes through would fill every read: it is left out for a while."""
-        # Whatever was due and has not failed again has gone through, or is no more.
-        now = self._clock.monotonic()
-        for due in [what for what, (_, until) in self._blocked.items() if until <= now and what not in stuck]:
-            del self._blocked[due]
         for shard in stuck:
             self._block(shard)
         for shard in moved:

@@ -1,45 +1,20 @@
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
+from bus import relay as relay_module
 from bus.memory import MemoryBus
 from bus.port import Sink
-from bus.records import Failed, Outcome, Outgoing, Record
+from bus.records import Outgoing, Record
 from bus.relay import Relay
-from bus.topics import INTERACTIONS, REPLIES, TOPICS
+from bus.topics import INTERACTIONS, REPLIES
 from runtime.metrics import Metrics
 from tests.kit.clock import ManualClock
 from tests.kit.outbox import MemoryOutbox
-
-
-class FaultySink:
-    """Writes to a MemoryBus; `fault` says of each record whether it fails, or is written and then 'fails'."""
-
-    def __init__(self, bus: MemoryBus, fault: Callable[[Outgoing], str | None] = lambda _: None) -> None:
-        self._inner, self._fault = bus.sink(), fault
-        self.waves: list[list[Outgoing]] = []
-
-    async def write(self, records: Sequence[Outgoing]) -> list[Outcome]:
-        self.waves.append(list(records))
-        faults = [self._fault(record) for record in records]
-        written = iter(await self._inner.write([r for r, f in zip(records, faults, strict=True) if f != "fail"]))
-        outcomes: list[Outcome] = []
-        for fault in faults:
-            outcome = Failed("injected") if fault == "fail" else next(written)
-            outcomes.append(Failed("confirmation lost") if fault == "lost" else outcome)
-        return outcomes
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-
-async def memory_bus() -> MemoryBus:
-    bus = MemoryBus()
-    await bus.apply(TOPICS, 6)
-    return bus
+from tests.kit.sinks import FaultySink, memory_bus
 
 
 def relay_of(outbox: MemoryOutbox, sink: Sink, owner: str = "r1", shards: int | None = None, batch: int = 500) -> Relay:
@@ -248,3 +223,16 @@ async def test_outcomes_are_counted() -> None:
     async with running(relay):
         await settled(outbox)
     assert 'relay_published_total{topic="interactions"} 1.0' in metrics.render().decode()
+
+
+async def test_a_relay_that_rests_goes_on_when_the_broker_is_back_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_module, "_IDLE_S", 3600.0)
+    outbox = MemoryOutbox()
+    buses = {"old": await memory_bus(), "new": await memory_bus()}
+    outbox.write(INTERACTIONS, "k", "1")
+    relay = Relay(outbox.relay(), lambda address: buses[address].sink(), "old", "inc-1", owner="r", metrics=Metrics())
+    async with running(relay):
+        await relay.drain()  # it is at rest after this
+        await relay.reconnect("new", "inc-2")
+        await settled(outbox, "inc-2")
+    assert len(buses["new"].log(INTERACTIONS)) == 1
