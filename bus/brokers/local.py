@@ -111,7 +111,9 @@ class LocalBroker:
             raise BrokerUnavailable(f"Kafka's data in {self._files.logs} are gone", hint=_BEGIN_ANEW)
         heap = f"-Xmx{self._settings.local_heap_mb}m"
         quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-        argv = [self._kafka.java, heap, "-XX:TieredStopAtLevel=1", quiet, "-cp", self._kafka.class_path]
+        # Without memory it would go on in pieces, and answer nobody; started anew it is well again.
+        options = [heap, "-XX:+ExitOnOutOfMemoryError", "-XX:TieredStopAtLevel=1", quiet]
+        argv = [self._kafka.java, *options, "-cp", self._kafka.class_path]
         return Command([*argv, "kafka.Kafka", str(self._files.properties)], {"PATH": os.environ.get("PATH", "")})
 
     async def _make_ready(self) -> None:

@@ -24,6 +24,7 @@ from bus.settings import KafkaSettings
 from bus.topics import INTERACTIONS, TOPICS, partition_for
 from runtime.clock import SystemClock
 from runtime.metrics import Metrics
+from runtime.processes import ProcessFailedError, RestartPolicy
 from schemas.states import InteractionState
 from store import ledger, lives, outbox, policies
 from store.blobs import Blobs
@@ -80,6 +81,17 @@ def truncate(data_dir: Path, topic: str = INTERACTIONS) -> None:
                 os.truncate(file, 0)
             elif file.suffix in (".index", ".timeindex", ".snapshot") or "epoch" in file.name:
                 file.unlink()
+
+
+async def test_a_broker_that_has_no_memory_left_ends(tmp_path: Path) -> None:
+    """It went on in pieces, and nobody started it anew."""
+    small = KafkaSettings(brokers="local").model_copy(update={"local_heap_mb": 16})
+    made = LocalBroker(small, tmp_path, restart=RestartPolicy(max_deaths=1))
+    try:
+        with pytest.raises(ProcessFailedError, match="ended with status 3"):
+            await made.start()
+    finally:
+        await made.stop()
 
 
 async def test_after_a_kill_it_is_back_at_the_same_place_with_everything(broker: LocalBroker) -> None:

@@ -107,7 +107,7 @@ class TestCommits:
         pump = Pump("p", source, handle, max_records=most)
         await pump.start()
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(10):
                 yield pump
         finally:
             await pump.stop()
