@@ -264,6 +264,20 @@ class TestReleases:
         await house.push(house.decide(interaction))
         assert await house.state(interaction) is S.QUEUED
 
+    async def test_a_decision_of_a_round_that_is_over_takes_no_effect(self, house: House) -> None:
+        """It comes again (at least once), or late, while the next one is being made."""
+        interaction = await house.accept(email(subject="casino bonus"))
+        first = house.decide(interaction)
+        await house.push(first)
+        interaction = await self.released(house, interaction)
+        for late in (first, first.model_copy(update={"outcome": "close", "close": "spam"})):
+            await house.push(late)
+            assert await house.state(interaction) is S.RECEIVED
+        await house.push(house.decide(interaction))
+        assert await house.state(interaction) is S.QUEUED
+        kept = await house.database.read(lambda c: decisions.of_interaction(c, interaction.id))
+        assert [(d.round, d.outcome) for d, _ in kept] == [(1, "hold"), (2, "queue")]
+
     async def test_whoever_was_told_is_not_told_again(self, house: House) -> None:
         interaction = await house.accept(email(subject="casino bonus"))
         for names in (("lead", "ops"), ("ops", "night")):
