@@ -61,6 +61,7 @@ class Thread:
     held: set[TP]
     committed: dict[TP, int] = field(default_factory=dict)
     sought: dict[TP, int] = field(default_factory=dict)
+    rewound: int = 0
 
     def assignment(self) -> set[TP]:
         return self.held
@@ -70,6 +71,13 @@ class Thread:
 
     def seek(self, tp: TP, offset: int) -> None:
         self.sought[tp] = offset
+
+    async def call_thread(self, method: Callable[[], Awaitable[Any]]) -> Any:
+        return await method()
+
+    async def rewind(self) -> dict[TP, int | None]:
+        self.rewound += 1
+        return {tp: self.committed.get(tp) for tp in self.held}
 
     async def commit(self, offsets: Mapping[TP, int]) -> bool:
         self.committed |= offsets

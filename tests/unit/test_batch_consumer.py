@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -92,3 +94,25 @@ async def gives_up_its_fetch(house: House, meanwhile: Callable[[], Awaitable[Non
     whole = await house.consumer._deliver({P: records(0, 9), Q: records(0, 9)}, None, house.consumer._moves)
     assert not whole, "and is read again"
     assert [message.tp for message in house.messages] == [P]
+
+
+async def test_a_fetch_during_which_the_position_moved_is_read_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its records are those of the old position, which has moved on past them: delivered, they would hide what is before."""
+    fetcher, fetches = SimpleNamespace(_stopped=asyncio.Event()), iter([records(10, 19), records(0, 19)])
+
+    async def fetch(_: float) -> Any:
+        read = next(fetches, None)
+        if read is None:
+            fetcher._stopped.set()
+            return {}, None
+        if read[0].offset == 10:
+            await house.consumer.on_partitions_assigned({P, Q})
+        else:
+            assert house.thread.rewound == 1
+        return {P: read}, None
+
+    monkeypatch.setattr(house.consumer, "_wait_next_records", fetch)
+    await house.consumer._drain_messages(fetcher)
+    assert [(message.value.first, message.value.last) for message in house.messages] == [(0, 19)]

@@ -111,3 +111,17 @@ async def test_nothing_is_written_for_a_partition_that_was_lost(house: House) ->
         await house.host._write([(house.event_of(message), [outgoing])])
     assert house.sink.written == [second]
     assert (lost.value.done, kept.value.done) == (False, True)
+
+
+async def test_a_host_that_drains_waits_for_its_writes_and_commits_them(house: House) -> None:
+    event = await house.event(fetched(0))
+    house.sink.open.clear()
+    await house.host._take([event])
+    await until(lambda: len(house.sink.asked) == 1)
+    draining = asyncio.create_task(house.host.drain())
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not draining.done()
+    house.sink.open.set()
+    await draining
+    assert house.thread.committed == {P: 1}
