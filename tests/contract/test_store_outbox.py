@@ -55,6 +55,9 @@ async def test_what_is_pending_comes_in_order_and_the_first_come_first(database:
     await written(database, *events)
     assert [row.event_id for row in await pending(database, "b")] == [event.id for event in events]
     assert [row.event_id for row in await pending(database, "b", 5)] == [event.id for event in events[:5]]
+    # PostgreSQL puts a row that was changed behind the others.
+    assert await confirm(database, *((row, row.shard, n) for n, row in enumerate(await pending(database, "b", 3))))
+    assert [row.event_id for row in await pending(database, "b2")] == [event.id for event in events]
 
 
 @pytest.mark.parametrize("durable", [False, True])

@@ -179,6 +179,18 @@ class TestCommits:
             await source.until(lambda: self.committed(bus) == [2])
         assert offsets == [0, 0, 1]
 
+    async def test_a_commit_that_failed_once_there_was_nothing_to_read_is_made_again(self) -> None:
+        bus = await self.bus_with(1, 1)
+        source = Watched(bus)
+
+        async def handle(batch: Batch) -> None:
+            if (INTERACTIONS, 1) in batch.records:
+                source.failures = 1
+
+        async with self.pumping(source, handle):
+            await source.until(lambda: self.committed(bus) == [1, 1])
+        assert source.failures == 0
+
     async def test_nothing_of_a_brokers_former_life_is_committed_in_its_new_one(self) -> None:
         """There the same offsets are other records, which nobody would ever read."""
         old, new = await self.bus_with(5, 5, 0), await self.bus_with(0, 0, 1)
