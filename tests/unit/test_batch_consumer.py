@@ -99,7 +99,7 @@ async def gives_up_its_fetch(house: House, meanwhile: Callable[[], Awaitable[Non
 async def test_a_fetch_during_which_the_position_moved_is_read_again(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its records are those of the old position, which has moved on past them: delivered, they would hide what is before."""
+    """Its records are those of the old position: delivered, they would hide what comes before them."""
     fetcher, fetches = SimpleNamespace(_stopped=asyncio.Event()), iter([records(10, 19), records(0, 19)])
 
     async def fetch(_: float) -> Any:
