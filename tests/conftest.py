@@ -33,10 +33,6 @@ def pytest_xdist_auto_num_workers() -> int:
     return min((os.cpu_count() or 1) + 1, MOST_WORKERS)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
-
-
 def need(present: object, what: str) -> None:
     """Skip with the reason when a server is not there; in CI nothing may be skipped."""
     if present:

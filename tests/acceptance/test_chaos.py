@@ -8,7 +8,7 @@ from tests.chaos.run import Options, run
 from tests.chaos.schedule import Fault
 from tests.chaos.site import HouseSite
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
 
 FAULTS = [
     Fault(0, 0.2, "refuse", "smtp", 3.0, "stored: reset"),

@@ -19,7 +19,7 @@ from tests.kit.contacts import NOW
 from tests.kit.rush import finished, load, written
 from tests.kit.town import Process, running
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
 
 
 async def prepared(stage: Stage) -> tuple[Database, str]:

@@ -11,7 +11,7 @@ from tests.chaos.run import Options, run
 from tests.chaos.schedule import Fault
 from tests.chaos.site import HouseSite
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,6 @@ KILLED = ((0.3, ("relay-1", "router-1", "senders-1")), (0.7, ("applier-1", "chan
 PAUSED = ("relay-2", "senders-2", "applier-2")
 
 
-@pytest.mark.long
 async def test_two_of_everything_lose_nothing_and_answer_nobody_twice(tmp_path: Path) -> None:
     need(kafka.can_run(), "Java 17 and Maven")
     need(postgres.binaries(), postgres.WHAT)
