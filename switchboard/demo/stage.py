@@ -1,7 +1,6 @@
 """The demo's installation: the shipped example configuration in a folder of its own, on free loopback ports."""
 
 import shutil
-import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from bus.brokers.probe import free_port, is_free
 from switchboard.demo.cast import SHOP
 from switchboard.starter import example_folder
 
@@ -61,12 +61,4 @@ def set_up(*, port: int, relay_port: int, folder: Path | None = None, brokers: s
 
 
 def _port(wanted: int) -> int:
-    for candidate in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", candidate))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise OSError("no free loopback port")
+    return wanted if wanted and is_free(wanted) else free_port()

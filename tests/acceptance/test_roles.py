@@ -10,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from sqlalchemy import func, select
 
 from bus import admin
+from bus.brokers.probe import free_port
 from bus.topics import TOPICS
 from runtime.clock import SystemClock
 from schemas.states import DeliveryState
@@ -19,7 +20,6 @@ from switchboard.demo.cast import cast
 from tests.conftest import need
 from tests.kit import kafka, postgres
 from tests.kit.fleet import Member, Site, fleet
-from tests.kit.postgres import free_port
 from tests.kit.proxy import Proxy
 from tests.kit.rush import finished, load, until, written
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from bus.brokers.probe import free_port
 from store import mailboxes
 from store.tables import interactions
 from tests.kit.edge import edge
 from tests.kit.mails import mail
-from tests.kit.postgres import free_port
 
 
 @pytest.fixture

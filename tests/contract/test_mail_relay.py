@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
+from bus.brokers.probe import free_port
 from schemas.interaction import Interaction
 from schemas.reply import Author, Reply
 from schemas.states import DeliveryState
@@ -28,7 +29,6 @@ from tests.kit.dovecot import PASSWORD, Dovecot
 from tests.kit.edge import Edge, edge
 from tests.kit.exim import Exim
 from tests.kit.mails import mail
-from tests.kit.postgres import free_port
 
 pytestmark = pytest.mark.acceptance
 D = DeliveryState

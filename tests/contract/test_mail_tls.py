@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bus.brokers.probe import free_port
 from channels.email.oauth import TokenFile, Tokens, endpoints
 from channels.email.sending.links import Links
 from channels.email.sending.transfer import Outcome, transfer
@@ -20,7 +21,6 @@ from tests.kit import exim as exim_kit
 from tests.kit.certificates import certificate
 from tests.kit.exim import Exim
 from tests.kit.oauth_server import OAuthServer
-from tests.kit.postgres import free_port
 from tests.kit.smtp_sink import SmtpSink
 
 pytestmark = pytest.mark.acceptance

@@ -10,6 +10,7 @@ import yaml
 from sqlalchemy import select, text
 from sqlalchemy.engine import URL, make_url
 
+from bus.brokers.probe import free_port
 from runtime.lifecycle import Lifecycle
 from schemas.errors import ConfigError, StoreUnavailable
 from store import policies
@@ -22,7 +23,7 @@ from switchboard.house import House
 from switchboard.settings import Configuration, load
 from tests.conftest import need
 from tests.kit import postgres
-from tests.kit.postgres import Server, free_port
+from tests.kit.postgres import Server
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(120)]
 

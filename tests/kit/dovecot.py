@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from bus.brokers.probe import free_port
 from tests.kit.certificates import certificate
-from tests.kit.postgres import free_port
 from tests.kit.processes import alive, descendants
 
 WHAT = "Dovecot (apt-get install dovecot-imapd dovecot-lmtpd)"

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.kit.postgres import free_port
+from bus.brokers.probe import free_port
 
 WHAT = "exim (apt-get install exim4-daemon-light)"
 

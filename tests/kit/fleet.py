@@ -22,6 +22,7 @@ import aiohttp
 import yaml
 
 from bus.brokers.local import LocalBroker
+from bus.brokers.probe import free_port
 from bus.settings import KafkaSettings
 from runtime.clock import SystemClock
 from store import agents
@@ -31,7 +32,6 @@ from switchboard.demo.mail import CustomersMailServer
 from switchboard.demo.players import Town
 from switchboard.demo.stage import Stage, set_up
 from tests.kit import postgres
-from tests.kit.postgres import free_port
 from tests.kit.processes import descendants, gone
 
 ROOT = Path(__file__).parents[2]

