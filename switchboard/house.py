@@ -104,7 +104,7 @@ class House:
         if "router" in self.roles:
             services.append(self._router_child())
         if "applier" in self.roles:
-            services.append(self._applier())
+            services.append(Late(self._applier, "applier"))
         routers: list[APIRouter] = list(self._extra)
         mounts: dict[str, Any] = {}
         inbound: list[Service] = []
@@ -118,7 +118,7 @@ class House:
                 routers += parts.routers if "channels" in self.roles else ()
                 mounts.update(parts.pages if "channels" in self.roles else {})
         if "senders" in self.roles:
-            services += [self._senders(), *outbound]
+            services += [Late(self._senders, "senders"), *outbound]
         check = desk.token_check(self.base.store)
         if "agents" in self.roles:
             desk_parts = desk.build(

@@ -17,7 +17,7 @@ LOOK_EVERY_S = 15.0
 
 
 class WatchedPump:
-    """Service around a `Pump`, which is made when the broker's address is known. A source that reads or commits nothing
+    """Service around a `Pump`. To be made when the broker's address is known. A source that reads or commits nothing
     although there is something to do, as a client of Kafka may without a word, is left for a new one."""
 
     def __init__(
@@ -34,48 +34,38 @@ class WatchedPump:
         stuck_after_s: float,
     ) -> None:
         self.name = name
-        self._group, self._topics, self._handle = group, topics, handle
-        self._broker, self._lives, self._partitions = broker, lives, partitions
-        self._look_every_s, self._stuck_after_s = look_every_s, stuck_after_s
-        self._source: MovableSource | None = None
-        self._pump: Pump | None = None
-        self._watchdog: Watchdog | None = None
-
-    @property
-    def healthy(self) -> bool:
-        return self._pump is not None and self._pump.healthy
-
-    async def start(self) -> None:
-        self._source = MovableSource(self._open, self._broker.address)
-        self._lives.on_life(self._move)
-        self._pump = Pump(self.name, self._source, self._handle)
+        self._group, self._topics, self._partitions = group, topics, partitions
+        self._broker, self._lives = broker, lives
+        self._source = MovableSource(self._open, broker.address)
+        lives.on_life(self._move)
+        self._pump = Pump(name, self._source, handle)
         self._watchdog = Watchdog(
             self._pump,
             self._positions,
-            stuck_after_s=self._stuck_after_s,
-            look_every_s=self._look_every_s,
-            stuck=self._open_anew,
+            stuck_after_s=stuck_after_s,
+            look_every_s=look_every_s,
+            stuck=lambda: self._source.move(broker.address),
         )
+
+    @property
+    def healthy(self) -> bool:
+        return self._pump.healthy
+
+    async def start(self) -> None:
         await self._pump.start()
         await self._watchdog.start()
 
     async def drain(self) -> None:
-        if self._pump is not None and self._watchdog is not None:
-            await self._watchdog.drain()
-            await self._pump.drain()
+        await self._watchdog.drain()
+        await self._pump.drain()
 
     async def stop(self) -> None:
-        if self._pump is not None and self._watchdog is not None:
-            await self._watchdog.stop()
-            await self._pump.stop()
+        await self._watchdog.stop()
+        await self._pump.stop()
 
     async def failed(self) -> BaseException:
-        if self._pump is None or self._watchdog is None:
-            await asyncio.Event().wait()
-            raise AssertionError("unreachable")
-        tasks = [
-            asyncio.create_task(each.failed(), name=f"{self.name}.failed") for each in (self._pump, self._watchdog)
-        ]
+        name = f"{self.name}.failed"
+        tasks = [asyncio.create_task(each.failed(), name=name) for each in (self._pump, self._watchdog)]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             return done.pop().result()
@@ -88,12 +78,7 @@ class WatchedPump:
         return KafkaSource(address, group, self._topics, embedded=self._broker.is_embedded)
 
     async def _move(self, address: str, _incarnation: str) -> None:
-        if self._source is not None:
-            self._source.move(address)
-
-    def _open_anew(self) -> None:
-        if self._source is not None:
-            self._source.move(self._broker.address)
+        self._source.move(address)
 
     async def _positions(self) -> Positions:
         return await positions(
